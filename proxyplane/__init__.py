@@ -1,0 +1,1 @@
+"""proxyplane: an agent's ordinary Python over objects that it never holds."""
