@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from proxyplane.effects import Effect
+
 __all__ = ["VERBS", "Operation", "Origin"]
 
 VERBS: frozenset[str] = frozenset(
@@ -11,6 +13,9 @@ VERBS: frozenset[str] = frozenset(
     "unop bool hash repr str format enter exit index describe list".split()
 )
 """Every way in which an object can be touched. A frame with any other verb is a protocol error."""
+
+
+NO_EFFECTS: frozenset[Effect] = frozenset()
 
 
 class Origin(NamedTuple):
@@ -40,3 +45,7 @@ class Operation(NamedTuple):
     origin: Origin
     parent: bytes = b""
     """The operation whose lowering caused this one (callbacks, mediated callables)."""
+    inputs: tuple[int, ...] = ()
+    """Handles of this session among the arguments, at any depth."""
+    joined: frozenset[Effect] = NO_EFFECTS
+    """Effects that the arguments bring with them: `callback` with a function of the guest."""

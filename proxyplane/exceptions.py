@@ -1,0 +1,159 @@
+"""How an exception crosses: rebuilt, with a text that holds nothing of the data.
+
+The text of a native exception is kept word by word only where the word stands in the source of the code that raised
+it (the string constants of the frames in the traceback: the templates), in the arguments of the operation itself,
+among names the agent already knows, or in a short vocabulary for errors raised by compiled code. Every other word
+becomes an ellipsis. No traceback, cause, context, `obj` or note crosses. (CVE-2024-47532, vm2's and n8n's
+escapes: exceptions are the oldest hole in every membrane.)
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+__all__ = ["Rebuilt", "rebuild"]
+
+_WORD = re.compile(r"[A-Za-z_][\w]*|[^\sA-Za-z_]+|\s+")
+_MAX_TEXT = 2_000
+_DROPPED = "…"
+
+# Words of messages that compiled code raises (CPython, numpy, Arrow, pandas' own extensions); no data can put a word
+# here, and a word of the data that happens to stand here says nothing but that.
+_COMPILED = frozenset(
+    """
+    a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean bool bounds
+    broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted could data date datetime
+    dimension dimensional dimensions divide division does dtype dtypes element elements empty error exceeds expected expects
+    failed field first float for found from function get given got greater has have in incompatible index indexable indexed
+    indexer indexers indices input instance instances int integer integers into invalid is it item items iterable iterator key
+    keys keyword label length less like list literal long loop matching method mismatch missing more multiple must name
+    names nan negative no non none not null number numbers object objects of on one only operand operands operation or order
+    ordering out outside over overflow parse parser positional possible provided range rather real required requested row rows
+    same scalar second sequence set shape shapes should single size slice slices some str string subscriptable supported
+    supports than that the this time timestamp to together too true tuple two type types ufunc unable unexpected
+    unhashable unknown unorderable unpack unsupported use using valid value values was were when which with without wrong zero
+    NoneType NaN NaT NA None True False Series DataFrame Index Timestamp Timedelta DatetimeIndex ndarray
+    """.split()
+)
+
+
+class Rebuilt(NamedTuple):
+    """What crosses of an exception."""
+
+    type: type[BaseException]
+    args: tuple[Any, ...]
+    message: str
+    token: int | None = None
+    """Number of the guest's own exception, when a callback raised it."""
+
+
+def rebuild(error: BaseException, own: Iterable[Any], known: Callable[[str], bool]) -> Rebuilt:
+    """The exception as it may cross.
+
+    Args:
+        error: the real one, with its traceback.
+        own: arguments of the operation that raised it.
+        known: whether a name is one the agent already has (columns, names it sent).
+    """
+    token = getattr(error, "_proxyplane_token", None)
+    own_text = set(_texts(own, 0))
+    words = _templates(error)
+
+    def allowed(word: str) -> bool:
+        return word in words or word in _COMPILED or word in own_text or known(word)
+
+    message = scrub(_text(error), own_text, allowed)
+    kind = type(error)
+    if isinstance(error, KeyError):
+        first = error.args[0] if error.args else ""
+        key = first if type(first) in (str, int, float, bool) and str(first) in own_text else scrub_key(first, allowed)
+        return Rebuilt(kind, (key,), message, token)
+    return Rebuilt(kind, (message,) if message else (), message, token)
+
+
+def scrub(text: str, own: set[str], allowed: Callable[[str], bool]) -> str:
+    """The text with every word that is not allowed replaced; longest own arguments are kept whole."""
+    out: list[str] = []
+    for part in _split_own(text[:_MAX_TEXT], own):
+        if part in own:
+            out.append(part)
+            continue
+        for piece in _WORD.findall(part):
+            if piece.isspace() or _harmless(piece) or allowed(piece):
+                out.append(piece)
+            elif not (out and out[-1] == _DROPPED):
+                out.append(_DROPPED)
+    return "".join(out)
+
+
+def scrub_key(value: Any, allowed: Callable[[str], bool]) -> str:
+    """The text of a KeyError's argument that is not simply one of the operation's own."""
+    return scrub(value if type(value) is str else _text_of(value), set(), allowed)
+
+
+def _harmless(piece: str) -> bool:
+    return not any(character.isalnum() for character in piece) and len(piece) <= 8
+
+
+def _split_own(text: str, own: set[str]) -> list[str]:
+    long = sorted((word for word in own if len(word) > 1 and word in text), key=len, reverse=True)[:50]
+    if not long:
+        return [text]
+    return re.split("(" + "|".join(map(re.escape, long)) + ")", text)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, KeyError) and error.args:
+        return _text_of(error.args[0])
+    return _text_of(error)
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return ""
+
+
+def _texts(values: Iterable[Any], depth: int) -> Iterable[str]:
+    """Texts of the plain values among the arguments, in the forms in which a message would quote them."""
+    for value in values:
+        kind = type(value)
+        if kind in (str, int, float, bool):
+            yield str(value)
+            if kind is str:
+                yield repr(value)
+        elif kind in (list, tuple, set, frozenset) and depth < 4 and len(value) <= 200:
+            yield from _texts(value, depth + 1)
+        elif kind is dict and depth < 4 and len(value) <= 200:
+            yield from _texts(value.keys(), depth + 1)
+            yield from _texts(value.values(), depth + 1)
+
+
+def _templates(error: BaseException) -> set[str]:
+    """Words of the string constants in the code of the frames that the exception passed through."""
+    words: set[str] = set()
+    trace: types.TracebackType | None = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        words.update(_constant_words(code))
+        trace = trace.tb_next
+    return words
+
+
+_constants: dict[types.CodeType, frozenset[str]] = {}
+
+
+def _constant_words(code: types.CodeType) -> frozenset[str]:
+    found = _constants.get(code)
+    if found is None:
+        words: set[str] = set()
+        for constant in code.co_consts:
+            if type(constant) is str:
+                words.update(re.findall(r"[A-Za-z_]\w*|\d+", constant))
+        words.update(code.co_varnames)
+        found = _constants[code] = frozenset(words)
+    return found

@@ -1,0 +1,242 @@
+"""The guest's main loop: runs the agent's code against stubs until the host hangs up.
+
+Code runs as in an interactive interpreter, in one `__main__` namespace that lasts from run to run. Whatever it does,
+the run ends with a DONE frame; nothing that the agent's code raises ends the loop.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import linecache
+import socket
+import sys
+import types
+from typing import Any, Final
+
+from proxyplane.guest.agentcode import Agentcode
+from proxyplane.guest.console import Console, NoInput
+from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild
+from proxyplane.guest.imports import HostModule, Modules
+from proxyplane.guest.link import HostGone, Link
+from proxyplane.guest.stubs import Reference, Stubs, StubType
+from proxyplane.guest.values import Values
+from proxyplane.transport.wire import PROTOCOL, Kind, Limits
+
+__all__ = ["Guest", "main"]
+
+_SOURCES_KEPT: Final = 1000
+_CUT: Final = "\n... output cut: {} more characters ...\n"
+
+
+class Guest:
+    """One guest: its link, its namespace, its standard streams.
+
+    Args:
+        sock: the socket to the host.
+        options: `output_chars` bounds the characters of one run and stream, `frame_bytes` the bytes of one frame.
+    """
+
+    def __init__(self, sock: socket.socket, options: dict[str, Any]) -> None:
+        limits = Limits()
+        self._output_chars = int(options.get("output_chars", limits.output_chars))
+        self._link = link = Link(sock, frame_bytes=int(options.get("frame_bytes", limits.frame_bytes)))
+        self._remembered = Remembered()
+        self._code = Agentcode()
+        stubs = Stubs(link.request, lambda handle, count: link.releases.extend((handle, count)))
+        self._modules = Modules(link.request)
+        self._values = Values(stubs, self._modules.module, self._code)
+        link.encode = self._values.encode
+        link.decode = self._values.decode
+        link.announce = stubs.announce
+        link.failure = lambda error: rebuild(error, self._values.decode, stubs.types.get, self._remembered)
+        link.serve = self._serve
+        self._console = Console(lambda stream, text: link.send([Kind.OUTPUT, stream, text]), self._output_chars)
+        self._names = _fresh_main()
+        self._last: Any = None
+        self._running = False
+        self._sources: list[str] = []
+
+    def install(self) -> None:
+        """Make this the process's guest: `__main__`, the standard streams, the import system."""
+        sys.modules["__main__"] = self._names
+        sys.stdout = sys.__stdout__ = self._console.out  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._console.err  # type: ignore[misc]
+        sys.stdin = sys.__stdin__ = NoInput()  # type: ignore[assignment,misc]
+        self._modules.install()
+        hide_own_frames()
+
+    def loop(self, report: dict[str, Any]) -> None:
+        """Say hello and serve frames until the host is gone."""
+        link = self._link
+        try:
+            link.send([Kind.HELLO, PROTOCOL, report])
+            while True:
+                link.answer(link.receive())
+        except HostGone:
+            return
+
+    def _serve(self, frame: list[Any]) -> None:
+        kind = frame[0]
+        if kind == Kind.RUN:
+            self._run(frame[1], frame[2], frame[3])
+        elif kind == Kind.CALLBACK:
+            self._callback(frame)
+        elif kind == Kind.BIND:
+            self._bind(frame)
+        elif kind == Kind.FETCH:
+            self._fetch(frame[1], frame[2])
+        elif kind == Kind.FORGET:
+            self._code.forget(frame[1])
+
+    # The host's requests
+
+    def _bind(self, frame: list[Any]) -> None:
+        _, number, names, modules, news = frame
+        if news:
+            self._link.announce(news)
+        for name, wire in (modules or {}).items():
+            module = self._values.decode(wire)
+            if isinstance(module, HostModule):
+                self._modules.grant(name, module)
+        for name, wire in (names or {}).items():
+            self._names.__dict__[name] = self._values.decode(wire)
+        self._link.send([Kind.RESULT, number, None, []])
+
+    def _fetch(self, number: int, name: str) -> None:
+        try:
+            if name not in self._names.__dict__:
+                raise NameError(f"name {name!r} is not defined")
+            self._link.send([Kind.RESULT, number, self._values.encode(self._names.__dict__[name]), []])
+        except Exception as error:
+            self._link.send([Kind.ERROR, number, {"type": type(error).__name__, "message": str(error)}, []])
+
+    def _callback(self, frame: list[Any]) -> None:
+        """Run a function of the agent for the host. Its exception waits here for the agent's frame that caused it."""
+        _, number, callable_id, args, kwargs, news = frame
+        owed = self._link.owed
+        owed.append(number)
+        try:
+            if news:
+                self._link.announce(news)
+            decode = self._values.decode
+            function = self._code.get(callable_id)
+            result = function(*[decode(x) for x in args], **{name: decode(x) for name, x in (kwargs or {}).items()})
+            answer = [Kind.RESULT, number, self._values.encode(result), []]
+            self._link.send(answer)
+        except HostGone:
+            raise
+        except BaseException as error:
+            described: dict[str, Any] = {"type": type(error).__name__, "message": _message(error)}
+            described["token"] = self._remembered.keep(error)
+            self._link.send([Kind.ERROR, number, described, []])
+        owed.remove(number)
+
+    # Running
+
+    def _run(self, number: int, source: str, filename: str) -> None:
+        if self._running:
+            error = {"type": "RuntimeError", "message": "this session is still running other code", "traceback": ""}
+            self._link.send([Kind.DONE, number, None, error, []])
+            return
+        self._running = True
+        try:
+            text, failure = self._evaluate(source, filename)
+            self._console.finish()
+            self._link.rest()
+            self._remembered.clear()
+            self._link.send([Kind.DONE, number, text, failure, self._variables()])
+        finally:
+            self._running = False
+
+    def _evaluate(self, source: str, filename: str) -> tuple[str | None, dict[str, Any] | None]:
+        """Run source; the text of its last expression, and the error map when it failed."""
+        try:
+            value = self._execute(source, filename)
+            if value is None:
+                return None, None
+            text = repr(value)
+            names = self._names.__dict__
+            if names.get("_") is self._last:
+                self._last = names["_"] = value
+            excess = len(text) - self._output_chars
+            return (text if excess <= 0 else text[: self._output_chars] + _CUT.format(excess)), None
+        except HostGone:
+            raise
+        except SystemExit as ending:
+            if ending.code is None or ending.code == 0:
+                return None, None
+            return None, {"type": "SystemExit", "message": _message(ending), "traceback": ""}
+        except BaseException as error:
+            return None, _described(error)
+
+    def _execute(self, source: str, filename: str) -> Any:
+        """The value of the last expression statement, or None."""
+        self._remember_source(source, filename)
+        tree = ast.parse(source, filename)
+        last = tree.body[-1] if tree.body else None
+        names = self._names.__dict__
+        names["__builtins__"] = builtins
+        if not isinstance(last, ast.Expr):
+            exec(compile(tree, filename, "exec", dont_inherit=True), names)  # noqa: S102  running code is the purpose
+            return None
+        tree.body.pop()
+        # Both are compiled before either runs, so that a syntax error anywhere means that nothing ran.
+        body = compile(tree, filename, "exec", dont_inherit=True)
+        expression = compile(ast.Expression(last.value), filename, "eval", dont_inherit=True)
+        exec(body, names)  # noqa: S102
+        return eval(expression, names)  # noqa: S307
+
+    def _remember_source(self, source: str, filename: str) -> None:
+        """Give tracebacks the agent's lines, also those of functions that earlier runs defined."""
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        self._sources.append(filename)
+        if len(self._sources) > _SOURCES_KEPT:
+            linecache.cache.pop(self._sources.pop(0), None)
+
+    def _variables(self) -> list[list[Any]]:
+        """The agent's names: `[name, handle]`, handle 0 for what lives in the guest. Modules are left out."""
+        found: list[list[Any]] = []
+        for name, value in list(self._names.__dict__.items()):
+            if type(name) is not str or name.startswith("_") or isinstance(value, types.ModuleType):
+                continue
+            kind = type(value)
+            stub = kind is StubType or (type(kind) is StubType and issubclass(kind, Reference))
+            found.append([name, value._handle if stub else 0])
+        return found
+
+
+def _fresh_main() -> types.ModuleType:
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    return module
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:_MESSAGE_CHARS]
+    except Exception:
+        return ""
+
+
+_MESSAGE_CHARS: Final = 1 << 16
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    try:
+        return describe(error)
+    except Exception:  # memory or stack ran out again
+        return {"type": type(error).__name__, "message": _message(error), "traceback": ""}
+
+
+def main(sock: socket.socket, report: dict[str, Any], options: dict[str, Any]) -> None:
+    """Be a guest until the host hangs up.
+
+    Args:
+        sock: connected stream socket to the host.
+        report: what HELLO says about this process (`pid tier landlock seccomp rlimits uid`).
+        options: see `Guest`.
+    """
+    guest = Guest(sock, options)
+    guest.install()
+    guest.loop(report)

@@ -1,0 +1,218 @@
+"""The guest's system-call filter, assembled as classic BPF. Pure: this file makes no system call.
+
+The filter is an allow-list. What is not on it answers EPERM, so that a library which tries something
+gets an ordinary `PermissionError`; the few calls that no honest program of this kind makes end the
+process (SIGSYS), so that an attempt cannot be mistaken for anything else.
+
+Everything that is allowed works on what the guest already has: its own memory, its one socket,
+`/dev/null`, the clock and random bytes. Calls whose arguments could reach further are inspected:
+
+- `mmap`, `mprotect`: never PROT_EXEC, so no machine code can be brought in.
+- `sendto`: only without an address. The socket is connected; an address would be an attempt.
+- `futex`: wait and wake only. Priority-inheritance operations act on threads of *other* processes.
+- `clock_*`: fixed clocks only. A negative clock id reads the CPU time of another process.
+- `madvise`: what an allocator needs. MADV_MERGEABLE would let page merging tell about other memory.
+- `ioctl`: FIONBIO (the blocking mode of the own socket) only.
+
+Sources: seccomp(2), linux/seccomp.h, linux/audit.h; call numbers from asm/unistd_64.h (x86_64) and
+asm-generic/unistd.h (aarch64).
+"""
+
+from __future__ import annotations
+
+import struct
+
+__all__ = ["ALLOWED", "DEADLY", "INSPECTED", "MACHINES", "NUMBERS", "assemble"]
+
+MACHINES = ("x86_64", "aarch64")
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+# name: (x86_64, aarch64); None where the architecture has no such call.
+NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "lseek": (8, 62),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "select": (23, None),
+    "pselect6": (270, 72),
+    "futex": (202, 98),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "munmap": (11, 215),
+    "mremap": (25, 216),
+    "brk": (12, 214),
+    "madvise": (28, 233),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "nanosleep": (35, 101),
+    "gettimeofday": (96, 169),
+    "time": (201, None),
+    "getrandom": (318, 278),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    "sched_yield": (24, 124),
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getegid": (108, 177),
+    "sendto": (44, 206),
+    "recvfrom": (45, 207),
+    "sendmsg": (46, 211),
+    "recvmsg": (47, 212),
+    "shutdown": (48, 210),
+    "getcwd": (79, 17),
+    "ioctl": (16, 29),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "bpf": (321, 280),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "pivot_root": (155, 41),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "reboot": (169, 142),
+    "userfaultfd": (323, 282),
+    "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "open_by_handle_at": (304, 265),
+}
+
+INSPECTED = ("mmap", "mprotect", "sendto", "futex", "clock_gettime", "clock_getres", "clock_nanosleep", "madvise", "ioctl")
+
+DEADLY = (
+    "execve execveat ptrace process_vm_readv process_vm_writev io_uring_setup io_uring_enter io_uring_register bpf "
+    "mount umount2 unshare setns pivot_root kexec_load kexec_file_load init_module finit_module delete_module reboot "
+    "userfaultfd perf_event_open pidfd_getfd open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr "
+    "add_key request_key keyctl swapon swapoff open_by_handle_at"
+).split()
+
+ALLOWED = [name for name in NUMBERS if name not in INSPECTED and name not in DEADLY]
+
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # ERRNO | EPERM
+_NR, _ARCH = 0, 4  # offsets in struct seccomp_data; argument n starts at 16 + 8 n, low half first
+_X32_BIT = 0x40000000
+
+_PROT_EXEC = 0x4
+_FIXED_CLOCKS = 16
+_FUTEX_COMMAND = 0x7F  # without FUTEX_PRIVATE_FLAG; FUTEX_CLOCK_REALTIME lies above it
+_FUTEX_WAIT_WAKE = (0, 1, 9, 10)  # WAIT, WAKE, WAIT_BITSET, WAKE_BITSET
+_MADVISE_ALLOCATOR = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE
+_FIONBIO = 0x5421
+
+Instruction = tuple[int, int, int, int]
+
+
+def assemble(machine: str) -> bytes:
+    """The filter for `machine` as an array of `struct sock_filter`.
+
+    Args:
+        machine: `x86_64` or `aarch64`, as `os.uname().machine` says it.
+
+    Raises:
+        LookupError: no filter is known for this machine.
+    """
+    if machine not in AUDIT_ARCH:
+        raise LookupError(f"no system-call filter for {machine!r}: expected one of {', '.join(MACHINES)}")
+    column = MACHINES.index(machine)
+    program: list[Instruction] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_JUMP_EQUAL, 1, 0, AUDIT_ARCH[machine]),
+        (_RETURN, 0, 0, _KILL),  # another calling convention has other numbers
+        (_LOAD, 0, 0, _NR),
+    ]
+    if machine == "x86_64":
+        program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
+    for names, bodies in ((INSPECTED, _inspections()), (ALLOWED, None), (DEADLY, None)):
+        for name in names:
+            number = NUMBERS[name][column]
+            if number is None:
+                continue
+            verdict = _KILL if names is DEADLY else _ALLOW
+            body = bodies[name] if bodies else [(_RETURN, 0, 0, verdict)]
+            program += [(_JUMP_EQUAL, 0, len(body), number), *body]
+    program.append((_RETURN, 0, 0, _REFUSE))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _inspections() -> dict[str, list[Instruction]]:
+    """What follows the match of an inspected call. Each body ends in a verdict on every path."""
+    not_executable = [
+        (_LOAD, 0, 0, _low(2)),
+        (_JUMP_SET, 0, 1, _PROT_EXEC),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    no_address = [
+        (_LOAD, 0, 0, _low(4)),
+        (_JUMP_EQUAL, 1, 0, 0),
+        (_RETURN, 0, 0, _REFUSE),
+        (_LOAD, 0, 0, _low(4) + 4),
+        (_JUMP_EQUAL, 1, 0, 0),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    fixed_clock = [
+        (_LOAD, 0, 0, _low(0)),
+        (_JUMP_GREATER_EQUAL, 0, 1, _FIXED_CLOCKS),
+        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    return {
+        "mmap": not_executable,
+        "mprotect": not_executable,
+        "sendto": no_address,
+        "futex": [(_LOAD, 0, 0, _low(1)), (_AND, 0, 0, _FUTEX_COMMAND), *_one_of(_FUTEX_WAIT_WAKE)],
+        "clock_gettime": fixed_clock,
+        "clock_getres": fixed_clock,
+        "clock_nanosleep": fixed_clock,
+        "madvise": [(_LOAD, 0, 0, _low(2)), *_one_of(_MADVISE_ALLOCATOR)],
+        "ioctl": [(_LOAD, 0, 0, _low(1)), *_one_of((_FIONBIO,))],
+    }
+
+
+def _one_of(values: tuple[int, ...]) -> list[Instruction]:
+    """Allow when the loaded word is one of `values`, else refuse."""
+    jumps = [(_JUMP_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
+    return [*jumps, (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)]
+
+
+def _low(argument: int) -> int:
+    """Offset of the low half of an argument; both machines are little-endian."""
+    return 16 + 8 * argument

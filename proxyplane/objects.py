@@ -1,0 +1,166 @@
+"""The object table: which real object stands behind each handle of a session, and where it came from.
+
+Handles are plain integers that mean something only inside their own session's table; each table counts from
+its own random start, so a handle of another session is not one of this session's by chance.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from proxyplane.catalog import Entry, TypeEntry
+from proxyplane.errors import ProtocolError
+
+__all__ = ["Held", "ObjectTable"]
+
+NO_NAMES: frozenset[str] = frozenset()
+
+
+class Held:
+    """One object of a session: what it is, what it was made from, and how often the guest was given it."""
+
+    __slots__ = (
+        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pure", "roots", "schema", "sent", "shown",
+        "type_id", "value", "version",
+    )  # fmt: skip
+
+    def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:
+        self.handle = handle
+        self.value = value
+        self.kind = kind
+        self.type_id = 0
+        self.version = 1
+        """Moved by every declared mutation of the object or of memory that it shares."""
+        self.sent = 0
+        """References the guest holds; 0 for what only the host holds."""
+        self.roots: frozenset[str] = NO_NAMES
+        """Granted names that it was made from."""
+        self.labels: frozenset[str] = NO_NAMES
+        self.entry: Entry | None = None
+        """For a function: the catalog line under which the guest obtained it."""
+        self.schema = False
+        """Its content is schema: to show it is `read` and not `reveal`."""
+        self.name: str | None = None
+        """The granted name, for granted objects."""
+        self.made_by: bytes = b""
+        """The operation that made it."""
+        self.inputs: tuple[int, ...] = ()
+        """Handles of what that operation worked on."""
+        self.items_fresh = False
+        """An iterator whose items were made for this iteration."""
+        self.pure = False
+        """An iterator that may be read ahead."""
+        self.shown = 0
+        """Rows that an iterator has handed out so far: one look, in parts."""
+
+    @property
+    def type_name(self) -> str:
+        """Qualified name of the catalogued type, or of the real one."""
+        if self.kind is not None:
+            return self.kind.name
+        kind = type(self.value)
+        return f"{kind.__module__}.{kind.__qualname__}"
+
+
+class ObjectTable:
+    """Handle to object, and object to handle, for one session.
+
+    The same object always has the same handle while it is held, so that `a is b` holds in the guest. A handle
+    is freed when the guest has released it as often as it was sent, unless the host keeps it (`keep`).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._next = secrets.randbelow(1 << 30) + 1
+        self._by_handle: dict[int, Held] = {}
+        self._by_identity: dict[int, Held] = {}
+        self._kept: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_handle)
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(list(self._by_handle.values()))
+
+    def adopt(self, value: Any, kind: TypeEntry | None) -> tuple[Held, bool]:
+        """The entry of this object, and whether it is new.
+
+        Raises:
+            ProtocolError: the session holds as many objects as its limit allows.
+        """
+        held = self._by_identity.get(id(value))
+        if held is not None:
+            return held, False
+        if len(self._by_handle) >= self._limit:
+            raise ProtocolError(
+                f"this session holds {self._limit} objects, which is its limit; drop references (del, or smaller loops)"
+            )
+        handle = self._next
+        self._next += 1
+        held = Held(handle, value, kind)
+        self._by_handle[handle] = held
+        self._by_identity[id(value)] = held
+        return held, True
+
+    def get(self, handle: int) -> Held:
+        """The entry behind a handle that a guest sent.
+
+        Raises:
+            ProtocolError: no object of this session has it.
+        """
+        held = self._by_handle.get(handle) if type(handle) is int else None
+        if held is None:
+            raise ProtocolError("a handle that names no object of this session")
+        return held
+
+    def find(self, value: Any) -> Held | None:
+        """The entry of an object that the session already knows."""
+        return self._by_identity.get(id(value))
+
+    def keep(self, held: Held) -> None:
+        """Hold the object for the host itself, whatever the guest releases."""
+        self._kept.add(held.handle)
+
+    def unkeep(self, held: Held) -> None:
+        """Undo `keep`."""
+        self._kept.discard(held.handle)
+        self._free(held)
+
+    def release(self, pairs: list[Any]) -> None:
+        """Take back references: handle, count, handle, count ...
+
+        Raises:
+            ProtocolError: not pairs of integers, an unknown handle, or more than was sent.
+        """
+        if type(pairs) is not list or len(pairs) % 2:
+            raise ProtocolError("releases are not pairs of handle and count")
+        for at in range(0, len(pairs), 2):
+            held, count = self.get(pairs[at]), pairs[at + 1]
+            if type(count) is not int or not 0 < count <= held.sent:
+                raise ProtocolError("a handle is released more often than it was sent")
+            held.sent -= count
+            self._free(held)
+
+    def release_all(self) -> None:
+        """The guest is gone and with it all that it held."""
+        for held in list(self._by_handle.values()):
+            held.sent = 0
+            held.type_id = 0
+            self._free(held)
+
+    def _free(self, held: Held) -> None:
+        if not held.sent and held.handle not in self._kept:
+            self._by_handle.pop(held.handle, None)
+            self._by_identity.pop(id(held.value), None)
+
+    def moved(self, values: Iterable[Any]) -> list[Held]:
+        """Count up the versions of these objects, where the session holds them; the entries that moved."""
+        found = []
+        for value in values:
+            held = self._by_identity.get(id(value))
+            if held is not None and held not in found:
+                held.version += 1
+                found.append(held)
+        return found

@@ -1,0 +1,441 @@
+"""One operation on its way down the road: each method is one station of `ControlPlane.handle`."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from proxyplane import hosts
+from proxyplane.catalog import Entry, Expected
+from proxyplane.decisions import Decision, Facts, Request
+from proxyplane.effects import LOOKING, Effect
+from proxyplane.errors import Denied, DeniedAttribute, ProtocolError, ProxyPlaneError, ReferenceFailed, Refusal
+from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed
+from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
+from proxyplane.objects import Held
+from proxyplane.operations import Operation
+from proxyplane.policies import Reservation
+from proxyplane.recording import Trace, result_of
+from proxyplane.subjects import Subject, subject_of
+
+if TYPE_CHECKING:
+    from proxyplane.sessions import Session
+
+__all__ = ["Outcome", "Passage", "Raised"]
+
+_UNKNOWN = frozenset({Effect.UNKNOWN})
+_READ = frozenset({Effect.READ})
+_COMPUTE = frozenset({Effect.COMPUTE})
+_MUTATE = frozenset({Effect.MUTATE})
+_REVEAL = frozenset({Effect.REVEAL})
+_NO_FACTS = Facts()
+_NOTHING_SHOWN = Facts(0, 0, 0)
+_ONE = Facts(1, 1, None)
+_ATTRIBUTES = frozenset({"getattr", "setattr", "delattr", "call"})
+_EXPLORING = frozenset({"describe", "list"})
+
+_DYNAMIC = Entry("dynamic attribute", "property", _COMPUTE, frozenset(), None, None, ())
+_DYNAMIC_SET = Entry("dynamic attribute", "property", _MUTATE, frozenset(), None, None, ())
+_SCHEMA = Entry("schema", "method", _READ, frozenset({"schema", "fresh"}), None, None, ())
+_ABSENT = Entry("absent attribute", "property", _READ, frozenset(), None, None, ())
+_CALLBACK = Entry("guest function", "function", frozenset({Effect.CALLBACK}), frozenset(), None, None, ())
+_FETCHED = Entry("catalogued member", "property", _READ, frozenset(), None, None, ())
+
+
+class Outcome(NamedTuple):
+    """What an operation came to."""
+
+    value: Any
+    """The real result."""
+    form: str
+    """How it crosses."""
+    fresh: bool
+    """Containers in it were made for this operation."""
+    show: bool
+    """Whether its content may cross."""
+    schema: bool
+    """Its content is schema."""
+    subject: Subject
+    """Lineage that new objects in it inherit."""
+    line: Entry | None
+    """The catalog line it was performed under."""
+    printed: str
+    """What the host printed while it was performed."""
+
+
+class Raised(Exception):  # noqa: N818 - not an error of the plane: it carries the operation's
+    """A lowered operation raised. Holds the real exception, which never crosses as it is."""
+
+    def __init__(self, error: BaseException, own: tuple[Any, ...]) -> None:
+        super().__init__("the operation raised")
+        self.error = error
+        self.own = own
+
+
+class Passage:
+    """One operation, from its catalog line to its record.
+
+    Args:
+        session: whose operation it is.
+        operation: what was asked.
+
+    Raises:
+        ProtocolError: the target is no object of the session.
+    """
+
+    __slots__ = (
+        "_performed", "_schema_line", "_single", "decision", "effects", "expected", "facts", "line", "operation", "plane", "printed",
+        "receiver", "reservation", "session", "subject", "target", "trace",
+    )  # fmt: skip
+
+    def __init__(self, session: Session, operation: Operation) -> None:
+        self.session = session
+        self.plane = session.plane
+        self.operation = operation
+        self.target = target = session.table.get(operation.target)
+        self.subject: Subject = subject_of(session.table, target, operation.inputs)
+        self.receiver: Any = target.value
+        self.printed = ""
+        self._performed = False
+        self.reservation: Reservation | None = None
+        self.line = self._find_line()
+        self.expected = self._expect()
+        self._schema_line = self.line is not None and "schema" in self.line.flags
+        effects = self.expected.effects
+        self.facts: Facts | None = None
+        if self.subject.schema or self._schema_line:
+            effects = effects - _REVEAL or _READ
+        elif self.line is not None and (self.line.reveals in ("receiver", "display") or Effect.REVEAL in effects):
+            self.facts = self._facts_before(self.line)
+            effects = effects | _REVEAL
+        self.effects = effects
+        self._single = effects <= LOOKING or operation.verb == "callback"
+        self.trace = Trace(session, operation, target, effects)
+        self.decision = Decision("allow", None)
+
+    # Expected effects
+
+    def _find_line(self) -> Entry | None:
+        """The catalog line that says what this operation does; None when no catalog knows."""
+        operation, target = self.operation, self.target
+        verb, member = operation.verb, operation.member
+        if verb in _EXPLORING:
+            return _SCHEMA
+        if verb == "callback":
+            return _CALLBACK
+        if verb not in _ATTRIBUTES:
+            return self._dunder_line(verb, member)
+        if member is None:
+            return self._call_line()
+        if member.startswith("_"):
+            self._refuse_private(member)
+        line = self.session.membrane.member_of(target, member)
+        if verb == "getattr":
+            return self._getattr_line(member, line)
+        if verb == "call":
+            if line is not None and line.kind == "method" and isinstance(target.value, type):
+                self.receiver = operation.args[0] if operation.args else None
+            return line if line is None or line.kind != "property" else None
+        settable = line is not None and "settable" in line.flags
+        if settable or (target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member)):
+            return _DYNAMIC_SET
+        return None
+
+    def _dunder_line(self, verb: str, member: str | None) -> Entry | None:
+        dunder = dunder_of(verb, member)
+        if dunder is None:
+            raise ProtocolError(f"the verb {verb!r} does not exist in this form")
+        kind = self.target.kind
+        return kind.dunders.get(dunder) if kind is not None else None
+
+    def _call_line(self) -> Entry | None:
+        target = self.target
+        if isinstance(target.value, type):
+            kind = self.plane.catalog.of(target.value)
+            return kind.constructor if kind is not None else None
+        if target.entry is not None:
+            return target.entry
+        return target.kind.dunders.get("__call__") if target.kind is not None else None
+
+    def _getattr_line(self, member: str, line: Entry | None) -> Entry | None:
+        if line is not None:
+            return line if line.kind == "property" and not isinstance(self.target.value, type) else _FETCHED
+        target = self.target
+        if target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member):
+            return _DYNAMIC
+        if inspect.getattr_static(target.value, member, self) is self:
+            return _ABSENT
+        return None
+
+    def _refuse_private(self, member: str) -> None:
+        self.line = None
+        self.effects = _UNKNOWN
+        self.trace = Trace(self.session, self.operation, self.target, _UNKNOWN)
+        self._append(self.trace.outcome("single", Decision("deny", None), "denied", reason="private"))
+        raise DeniedAttribute(
+            f"{type(self.target.value).__name__!r} object has no attribute {member!r} here: "
+            "private and special members are not reachable",
+            effect=Effect.UNKNOWN,
+            reason="private and special members are not reachable",
+            hint="use the public members; dir() lists them",
+        )
+
+    def _expect(self) -> Expected:
+        line, operation = self.line, self.operation
+        if line is None:
+            return Expected(_UNKNOWN | operation.joined, (), ())
+        args = operation.args
+        if self.receiver is not self.target.value:
+            args = args[1:]
+        if not line.params:
+            expected = Expected(line.effects, (), ())
+        else:
+            expected = self.plane.catalog.expected(line, self.receiver, args, operation.kwargs)
+        if operation.joined:
+            expected = expected._replace(effects=expected.effects | operation.joined)
+        return expected
+
+    def _facts_before(self, line: Entry) -> Facts:
+        if not self.subject.roots:
+            return _NOTHING_SHOWN
+        receiver = self.receiver
+        if isinstance(receiver, types.ModuleType) or self.target.entry is not None:
+            receiver = self.operation.args[0] if self.operation.args else None
+        if line.reveals == "receiver":
+            return hosts.facts(receiver)
+        if line.reveals == "display":
+            return hosts.shown(receiver)
+        return _ONE
+
+    # Deciding
+
+    def decide(self) -> None:
+        """Ask capabilities, policy and budgets.
+
+        Raises:
+            Denied, DeniedAttribute, BudgetExceeded, Revoked, Expired: refused, and recorded as refused.
+        """
+        facts = self.facts if self.facts is not None else _NO_FACTS
+        self.decision = self._ask(self.effects, facts)
+        if Effect.REVEAL in self.effects:
+            self._reserve(self.decision)
+
+    def _ask(self, effects: frozenset[Effect], facts: Facts, *, quiet: bool = False) -> Decision:
+        """The policy's answer; unless `quiet`, a refusal is recorded before it is raised."""
+        operation = self.operation
+        if self.session.attenuated:
+            try:
+                self.session.use_capabilities(self.subject.roots, effects)
+            except (Refusal, ReferenceFailed) as error:
+                if not quiet:
+                    self._refused(Decision("deny", None, reason=error.code), reason=error.code)
+                raise
+        decision = self.plane.policy.decide(
+            Request(
+                operation.origin.agent,
+                operation.origin.via,
+                operation.verb,
+                operation.member,
+                self.target.type_name,
+                self.subject.roots,
+                self.subject.labels,
+                effects,
+                facts,
+            )
+        )
+        if decision.verdict != "allow":
+            if not quiet:
+                self._refused(decision)
+            raise self._denial(decision)
+        return decision
+
+    def _reserve(self, decision: Decision, *, quiet: bool = False) -> None:
+        if not decision.charges:
+            return
+        origin = self.operation.origin
+        try:
+            self.reservation = self.plane.ledger.reserve(
+                decision.charges, principal=origin.agent, session=origin.session
+            )
+        except Denied as error:
+            if not quiet:
+                self._refused(decision._replace(verdict="deny"), reason=error.code)
+            raise
+
+    def _denial(self, decision: Decision) -> Refusal:
+        effect = decision.effect or min(self.effects)
+        what = self._name_of_target()
+        by = f" by rule {decision.rule!r}" if decision.rule else ""
+        because = f": {decision.reason}" if decision.reason else ""
+        hint = f" ({decision.hint})" if decision.hint else ""
+        if effect == Effect.UNKNOWN and not decision.hint:
+            hint = " (no catalog describes it; only catalogued members can be used)"
+        return Denied(
+            f"{effect} is refused for {what}{by}{because}{hint}",
+            effect=effect,
+            rule=decision.rule,
+            reason=decision.reason,
+            hint=decision.hint,
+        )
+
+    def _name_of_target(self) -> str:
+        operation = self.operation
+        value = self.target.value
+        base = value.__name__ if isinstance(value, type | types.ModuleType) else type(value).__name__
+        name = f"{base}.{operation.member}" if operation.member and operation.verb in _ATTRIBUTES else base
+        if operation.verb == "call":
+            name += "()"
+        elif operation.verb not in _ATTRIBUTES:
+            name = f"{operation.verb} of {base}"
+        return f"{name} on {', '.join(sorted(self.subject.roots))}" if self.subject.roots else name
+
+    # Recording
+
+    def intend(self) -> None:
+        """Write the intent record of an operation that may do more than look."""
+        if not self._single:
+            self._append(self.trace.intent(self.decision))
+
+    def _append(self, fields: dict[int, Any]) -> None:
+        self.plane.append(fields, self.effects)
+
+    def _refused(self, decision: Decision, reason: str | None = None) -> None:
+        if not self._performed:
+            self._append(self.trace.outcome("single", decision, "denied", reason=reason))
+            return
+        phase = "single" if self._single else "outcome"
+        self._append(self.trace.outcome(phase, decision, "withheld", reason=reason, changes=self._changes()))
+
+    # Lowering
+
+    def lower(self) -> Any:
+        """Perform it on the real object.
+
+        Raises:
+            Raised: the real object raised; recorded.
+        """
+        operation, line = self.operation, self.line
+        target, member = self.target.value, operation.member
+        began = self.plane.clock.mono()
+        try:
+            if line is _ABSENT:
+                raise AttributeError(f"{type(target).__name__!r} object has no attribute {member!r}")
+            if line is not None and line.prints and line.prints not in operation.kwargs:
+                value, self.printed = lower_printing(
+                    line.prints, operation.verb, target, member, operation.args, operation.kwargs
+                )
+                return value
+            if line is not None and "zeroed" in line.flags:
+                return lower_zeroed(target, member, operation.args, operation.kwargs)
+            return lower(operation.verb, target, member, operation.args, operation.kwargs)
+        except Exception as error:
+            raise self._raised(error) from None
+        finally:
+            self._performed = True
+            if Effect.CALLBACK in self.effects:
+                self._join_returned()
+            self.trace.lowered = self.plane.clock.mono() - began
+
+
+    def _join_returned(self) -> None:
+        """What callbacks returned went into the result: its lineage joins the subject's."""
+        for held in self.session.returned_to(self.operation.id):
+            self.subject = subject_of(self.session.table, held, self.subject.handles)
+
+    def _raised(self, error: BaseException) -> BaseException:
+        """Record that the operation raised; a failure may have shown or changed as much as a success."""
+        if self.reservation is not None:
+            self.reservation.commit()
+        if isinstance(error, ProtocolError):
+            return error
+        changes = self._changes()
+        phase = "single" if self._single else "outcome"
+        detail = {"type": type(error).__name__, "code": "raised"}
+        self._append(self.trace.outcome(phase, self.decision, "error", error=detail, changes=changes))
+        if isinstance(error, ProxyPlaneError):
+            return error
+        return Raised(error, (*self.operation.args, *self.operation.kwargs.values(), self.operation.member))
+
+    def _changes(self) -> list[dict[str, Any]] | None:
+        """Move the versions of what was declared to change, and of what shares its memory."""
+        if Effect.MUTATE not in self.effects:
+            return None
+        targets = [self.receiver, *self.expected.mutated]
+        everything = [*targets, *(relative for value in targets for relative in hosts.family(value))]
+        moved = self.session.table.moved(everything)
+        for held in moved:
+            held.roots |= self.subject.roots
+            held.labels |= self.subject.labels
+            held.schema = held.schema and self.subject.schema
+        return [{"id": h.handle, "from": h.version - 1, "to": h.version, "kind": "declared"} for h in moved] or None
+
+    # The result
+
+    def classify(self, value: Any) -> Outcome:
+        """Decide how the result crosses, and whether its content may.
+
+        Raises:
+            Denied, BudgetExceeded: the content may not cross; the result is withheld, and recorded as withheld.
+        """
+        line, verb = self.line, self.operation.verb
+        fresh = self.target.items_fresh if verb == "next" else line is not None and "fresh" in line.flags
+        schema = self.subject.schema or (self._schema_line and self._is_schema())
+        if verb == "iter":
+            return self._iterator(value, schema)
+        if self.operation.origin.via == "mediated":  # the caller is host code: nothing crosses
+            return Outcome(value, REFERENCE, fresh, False, schema, self.subject, line, "")
+        form = CONTAINER if verb in ("next", "callback") else self.session.membrane.form(value, fresh)
+        show = True
+        if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
+            show = self._reveal(value, form, fresh)
+        return Outcome(value, form if show else REFERENCE, fresh, show, schema, self.subject, line, self.printed)
+
+    def _is_schema(self) -> bool:
+        """Whether what a schema member gives is schema: column labels that came out of data are content."""
+        labels = hosts.labels(self.receiver)
+        return labels is None or all(self.session.knows(label) for label in labels)
+
+    def _reveal(self, value: Any, form: str, fresh: bool) -> bool:
+        """Have the crossing of content decided and charged; False when a carried value must stay behind."""
+        amount = self.session.membrane.content(value[1] if self.operation.verb == "next" else value, fresh)
+        if amount.cells == 0:
+            return True
+        if not self.subject.roots:
+            amount = _NOTHING_SHOWN
+        if form != CARRIED:
+            self.effects |= _REVEAL
+            self.trace.add_effect(Effect.REVEAL)
+        try:
+            if self.operation.verb == "next":  # one look, in parts: the rule's cap is on all that it has shown
+                self._ask(_REVEAL, Facts(self.target.shown + (amount.rows or 0), amount.cells, amount.bytes))
+            self._reserve(self._ask(_REVEAL, amount, quiet=form == CARRIED), quiet=form == CARRIED)
+        except (Refusal, ReferenceFailed):
+            if form != CARRIED:
+                raise
+            return False
+        if form == CARRIED:
+            self.effects |= _REVEAL
+            self.trace.add_effect(Effect.REVEAL)
+        if self.operation.verb == "next":
+            self.target.shown += amount.rows or 0
+        self.facts = amount
+        return True
+
+    def _iterator(self, value: Any, schema: bool) -> Outcome:
+        flags = self.line.flags if self.line is not None else frozenset()
+        held = self.session.hold(value, self.operation.id, self.subject)
+        if held.made_by == self.operation.id:
+            held.items_fresh, held.pure, held.schema = "fresh" in flags, "pure" in flags, schema
+        return Outcome((value, held.pure), NOTHING, False, True, schema, self.subject, self.line, "")
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Commit the charges and write the outcome record. Only after this may anything cross."""
+        budget = None
+        if self.reservation is not None:
+            self.reservation.commit()
+            budget = self.reservation.entries() or None
+        result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
+        phase = "single" if self._single else "outcome"
+        changes = self._changes()
+        self._append(self.trace.outcome(phase, self.decision, "ok", result=result, changes=changes, budget=budget))

@@ -1,0 +1,193 @@
+"""The control plane: the road that every operation takes.
+
+    code -> stub -> Operation -> expected effects (catalog) -> decide (capabilities, policy, budgets)
+         -> intent record -> lower -> classify the result -> charge budgets -> outcome record -> cross
+
+`ControlPlane.handle` is that picture; `passage` holds its stations. No declared effect, no call. No record, no result.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from proxyplane.audit import AuditLog
+from proxyplane.audit import record as field
+from proxyplane.catalog import Catalog
+from proxyplane.clock import Clock, Identifiers, SystemClock
+from proxyplane.effects import LOOKING, Effect
+from proxyplane.launch import GuestLimits, Zygote
+from proxyplane.operations import Operation
+from proxyplane.passage import Outcome, Passage
+from proxyplane.policies import Ledger, Policy
+from proxyplane.sessions import Session
+from proxyplane.transport.wire import Limits
+
+__all__ = ["ControlPlane"]
+
+TIERS = ("split", "filtered", "sealed")
+"""From the weakest to the strictest isolation of a guest process."""
+
+
+class ControlPlane:
+    """Sessions of agents over live objects, under one policy, with one log.
+
+    Args:
+        policy: what is allowed; see `Policy.load`, `Policy.parse`, `Policy.preset`.
+        audit: a directory for the log, or `":memory:"` for tests.
+        require_tier: the weakest isolation that will do: `sealed`, `filtered` or `split`. The policy may ask for
+            a stricter one. By default `filtered`: without a system-call filter a guest is no boundary.
+        limits: bounds on what guests may send and hold.
+        guest_limits: memory and other resources of each guest process.
+        clock: injected for tests.
+        catalog: what is known of host types; by default all packaged catalogs.
+
+    Raises:
+        TierUnavailable: this machine cannot isolate guests so strictly.
+        AuditUnavailable: the log cannot be opened.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        audit: str | Path = ":memory:",
+        require_tier: str | None = None,
+        limits: Limits | None = None,
+        guest_limits: GuestLimits | None = None,
+        clock: Clock | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self.policy = policy
+        self.clock = clock if clock is not None else SystemClock()
+        self.catalog = catalog if catalog is not None else Catalog.load()
+        self.limits = limits if limits is not None else Limits()
+        self.guest_limits = guest_limits if guest_limits is not None else GuestLimits()
+        self.ids = Identifiers(self.clock)
+        self.ledger = Ledger(policy.budgets, clock=self.clock)
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.tier_required = strictest(require_tier, policy.require_tier)
+        self.log = AuditLog.open(audit, clock=self.clock)
+        try:
+            self.zygote = Zygote.start(tier_required=self.tier_required)
+        except BaseException:
+            self.log.close()
+            raise
+        self.record(
+            "policy.load",
+            policy={"digest": policy.digest, "generation": 1, "mode": "enforce"},
+            detail={"name": policy.name, "catalog": self.catalog.digest, "tier": self.tier},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def tier(self) -> str:
+        """The isolation that guests of this plane get on this machine."""
+        return self.zygote.tier
+
+    def session(self, agent: str, *, objects: dict[str, Any] | None = None) -> Session:
+        """Open a session for an agent; each call is a new one.
+
+        Args:
+            agent: the agent's name, which rules and budgets go by.
+            objects: what it may reach, by name; projections of the policy are applied here.
+
+        Raises:
+            PolicyError: a projection names something that an object does not have.
+            ValueError: a name that is no identifier.
+            AuditUnavailable: the log cannot be written.
+        """
+        if self._closed:
+            raise RuntimeError("this plane is closed; make a new ControlPlane")
+        session = Session(self, agent)
+        with self._lock:
+            self._sessions[session.id] = session
+        try:
+            session.open(objects or {})
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def handle(self, operation: Operation) -> Outcome:
+        """Take one operation down the road.
+
+        Raises:
+            Denied, DeniedAttribute, BudgetExceeded: refused; recorded.
+            Revoked, Expired: a capability that it relies on is dead; recorded.
+            Raised: the real object raised; recorded.
+            AuditUnavailable: it could not be recorded, so nothing of it crosses.
+            ProtocolError: no honest guest asks this.
+        """
+        passage = Passage(self._sessions[operation.origin.session], operation)
+        passage.decide()
+        passage.intend()
+        value = passage.lower()
+        outcome = passage.classify(value)
+        passage.conclude(outcome)
+        return outcome
+
+    def append(self, fields: dict[int, Any], effects: frozenset[Effect]) -> None:
+        """Write one record; of anything but looking, wait until it is durable.
+
+        What was revealed to a sealed guest is made durable before it leaves the plane (`Session.run`); below that
+        tier at once.
+        """
+        self.log.append(fields)
+        if not effects <= _BUFFERED or (Effect.REVEAL in effects and self.tier != "sealed"):
+            self.log.sync()
+
+    def record(self, kind: str, **fields: Any) -> None:
+        """Write a record that is not about an operation: sessions, grants, policies."""
+        stamped: dict[int, Any] = {field.KIND: kind, field.ID: self.ids.next(), field.TIME: self.clock.wall()}
+        for name, value in fields.items():
+            stamped[field.FIELDS[name]] = value
+        self.log.append(stamped)
+
+    def forget(self, session: Session) -> None:
+        """Drop a closed session from the plane's table."""
+        with self._lock:
+            self._sessions.pop(session.id, None)
+
+    def close(self) -> None:
+        """End all sessions, guests and the log; idempotent.
+
+        Raises:
+            AuditUnavailable: the last records could not be made durable.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            for session in list(self._sessions.values()):
+                session.close()
+        finally:
+            self.zygote.close()
+            self.log.close()
+
+
+_BUFFERED = LOOKING | {Effect.CALLBACK, Effect.DISPLAY}
+
+
+def strictest(*tiers: str | None) -> str:
+    """The strictest of the named tiers; `filtered` when none is named.
+
+    Raises:
+        ValueError: a tier that does not exist.
+    """
+    named = [tier for tier in tiers if tier is not None]
+    for tier in named:
+        if tier not in TIERS:
+            raise ValueError(f"a tier is one of {', '.join(TIERS)}; got {tier!r}")
+    return max(named or ["filtered"], key=TIERS.index)

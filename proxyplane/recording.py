@@ -1,0 +1,138 @@
+"""Building the records of the road: what is written before a call, after it, and instead of it.
+
+Integer keys, see `proxyplane.audit.record`. Arguments are recorded by form (value, reference, guest function), type
+and handle, never by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from proxyplane.audit import record as field
+from proxyplane.callables import GuestCallable, MediatedCallable
+from proxyplane.decisions import Decision, Facts
+from proxyplane.effects import Effect
+from proxyplane.objects import Held
+from proxyplane.operations import Operation
+
+if TYPE_CHECKING:
+    from proxyplane.sessions import Session
+
+__all__ = ["Trace"]
+
+
+def argument_forms(args: tuple[Any, ...], kwargs: dict[str, Any], find: Any) -> list[dict[str, Any]]:
+    """How each argument came: its place, form and type, and the handle of a reference."""
+    forms = []
+    for at, value in [*enumerate(args), *kwargs.items()]:
+        kind = type(value)
+        form: dict[str, Any] = {"at": at, "type": kind.__name__}
+        if kind is GuestCallable:
+            form["form"] = "guest"
+        elif kind is MediatedCallable:
+            form["form"] = "mediated"
+        else:
+            held = find(value)
+            form["form"] = "value" if held is None else "ref"
+            if held is not None:
+                form["ref"] = held.handle
+        forms.append(form)
+    return forms
+
+
+class Trace:
+    """The record of one operation while it is on the road."""
+
+    __slots__ = ("_fields", "_mono", "began", "lowered", "operation")
+
+    def __init__(self, session: Session, operation: Operation, target: Held | None, effects: Iterable[Effect]) -> None:
+        clock = session.plane.clock
+        self.operation = operation
+        self._mono = clock.mono
+        self.began = clock.mono()
+        self.lowered = 0
+        origin = operation.origin
+        fields: dict[int, Any] = {
+            field.KIND: "effect",
+            field.ID: operation.id,
+            field.OP: operation.id,
+            field.TIME: clock.wall(),
+            field.MONO: self.began - session.opened,
+            field.SESSION: origin.session,
+            field.AGENT: origin.agent,
+            field.ORIGIN: "guest" if origin.via == "guest" else "agent",
+            field.VIA: "socket" if origin.via == "guest" else "inproc",
+            field.VERB: operation.verb,
+            field.EFFECTS: {"declared": list(effects), "catalog": session.plane.catalog.digest},
+            field.POLICY: session.policy_stamp,
+        }
+        if origin.line is not None:
+            fields[field.WHERE] = {"line": origin.line, "code_sha256": origin.code}
+        if target is not None:
+            shown: dict[str, Any] = {"id": target.handle, "version": target.version, "type": target.type_name}
+            if target.name is not None:
+                shown["name"] = target.name
+            if target.roots:
+                shown["roots"] = target.roots
+            if target.labels:
+                shown["labels"] = target.labels
+            fields[field.TARGET] = shown
+        if operation.member is not None:
+            fields[field.MEMBER] = operation.member
+        if operation.args or operation.kwargs:
+            fields[field.ARGS] = argument_forms(operation.args, operation.kwargs, session.table.find)
+        if operation.parent:
+            fields[field.PARENT] = operation.parent
+        self._fields = fields
+
+    def intent(self, decision: Decision) -> dict[int, Any]:
+        """The record before an operation that may do more than look."""
+        return {
+            **self._fields,
+            field.PHASE: "intent",
+            field.VERDICT: decision.verdict,
+            field.RULE: decision.rule,
+            field.MATCHED: list(decision.matched),
+        }
+
+    def outcome(self, phase: str, decision: Decision, status: str, **more: Any) -> dict[int, Any]:
+        """The record after an operation, or instead of one that was refused.
+
+        Args:
+            phase: `single` or `outcome`.
+            decision: the deciding one: the last that was asked.
+            status: one of the schema's statuses.
+            more: further fields by their JSON names; None is left out.
+        """
+        fields = self._fields
+        now = self._mono()
+        fields[field.PHASE] = phase
+        fields[field.STATUS] = status
+        fields[field.VERDICT] = decision.verdict
+        fields[field.RULE] = decision.rule
+        if len(decision.matched) > 1:
+            fields[field.MATCHED] = list(decision.matched)
+        fields[field.DUR] = {"total": now - self.began, "lower": self.lowered}
+        for name, value in more.items():
+            if value is not None:
+                fields[field.FIELDS[name]] = value
+        return fields
+
+    def add_effect(self, effect: Effect) -> None:
+        """An effect that showed only in the result: content crosses."""
+        declared = self._fields[field.EFFECTS]["declared"]
+        if effect not in declared:
+            declared.append(effect)
+
+
+def result_of(form: str, type_name: str, handle: int | None, facts: Facts | None) -> dict[str, Any]:
+    """The `result` field: how it crossed, its type, and how much content reached the agent."""
+    result: dict[str, Any] = {"crossing": "ref" if form == "ref" else "none" if form == "none" else "value"}
+    if form != "none":
+        result["type"] = type_name
+    if handle is not None:
+        result["ref"] = handle
+    if facts is not None:
+        result["rows"], result["cells"] = facts.rows, facts.cells
+    return result
