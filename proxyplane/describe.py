@@ -86,6 +86,6 @@ def outcome_value(session: Session, outcome: Outcome) -> Any:
     """A result for a caller in the host: the value where it crosses as one, else a reference."""
     if outcome.form in ("value", "carried", "container", "none") and outcome.show:
         return outcome.value
-    held = session.hold(outcome.value, b"", outcome.subject)
+    held = session.dispatch.hold(outcome.value, b"", outcome.subject)
     session.table.keep(held)
     return Reference(_MINT, held.handle, held.type_name, held.version)

@@ -24,18 +24,20 @@ _DROPPED = "…"
 # here, and a word of the data that happens to stand here says nothing but that.
 _COMPILED = frozenset(
     """
-    a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean bool bounds
-    broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted could data date datetime
-    dimension dimensional dimensions divide division does dtype dtypes element elements empty error exceeds expected expects
-    failed field first float for found from function get given got greater has have in incompatible index indexable indexed
-    indexer indexers indices input instance instances int integer integers into invalid is it item items iterable iterator key
-    keys keyword label length less like list literal long loop matching method mismatch missing more multiple must name
-    names nan negative no non none not null number numbers object objects of on one only operand operands operation or order
-    ordering out outside over overflow parse parser positional possible provided range rather real required requested row rows
-    same scalar second sequence set shape shapes should single size slice slices some str string subscriptable supported
-    supports than that the this time timestamp to together too true tuple two type types ufunc unable unexpected
-    unhashable unknown unorderable unpack unsupported use using valid value values was were when which with without wrong zero
-    NoneType NaN NaT NA None True False Series DataFrame Index Timestamp Timedelta DatetimeIndex ndarray
+    a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean
+    bool bounds broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted
+    could data date datetime dimension dimensional dimensions divide division does dtype dtypes element elements
+    empty error exceeds expected expects failed field first float for found from function get given got greater
+    has have in incompatible index indexable indexed indexer indexers indices input instance instances int
+    integer integers into invalid is it item items iterable iterator key keys keyword label length less like
+    list literal long loop matching method mismatch missing more multiple must name names nan negative no non
+    none not null number numbers object objects of on one only operand operands operation or order ordering out
+    outside over overflow parse parser positional possible provided range rather real required requested row
+    rows same scalar second sequence set shape shapes should single size slice slices some str string
+    subscriptable supported supports than that the this time timestamp to together too true tuple two type types
+    ufunc unable unexpected unhashable unknown unorderable unpack unsupported use using valid value values was
+    were when which with without wrong zero NoneType NaN NaT NA None True False Series DataFrame Index Timestamp
+    Timedelta DatetimeIndex ndarray
     """.split()
 )
 

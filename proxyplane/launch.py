@@ -83,7 +83,7 @@ class GuestProcess:
         tier: how strictly it was asked to be confined. The guest's hello says what is enforced.
     """
 
-    def __init__(self, zygote: Zygote, number: int, pid: int, pidfd: int, sock: socket.socket, tier: str) -> None:
+    def __init__(self, zygote: Zygote, number: int, *, pid: int, pidfd: int, sock: socket.socket, tier: str) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.sock = sock
@@ -196,19 +196,13 @@ class Zygote:
         try:
             ours.settimeout(_ANSWER_SECONDS)
             ready = _first_answer(ours)
-            zygote = cls(process, ours, ready)
-            if tier_required and _is_weaker(zygote.tier, tier_required):
-                reasons = "; ".join(f"{tier}: {reason}" for tier, reason in zygote.reasons.items())
-                raise TierUnavailable(
-                    f"tier {tier_required!r} is required and this machine offers {zygote.tier!r} at most ({reasons}). "
-                    "Lower require_tier, or run `proxyplane doctor` to see what is missing."
-                )
+            _require(tier_required, ready)
         except BaseException:
             ours.close()
             process.kill()
             process.wait()
             raise
-        return zygote
+        return cls(process, ours, ready)
 
     @property
     def alive(self) -> bool:
@@ -240,9 +234,13 @@ class Zygote:
                 os.close(fd)
             raise GuestCrashed(f"no guest could be made: {answer.get('error', 'the zygote sent no descriptors')}")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=fds[1])
-        guest = GuestProcess(self, answer["guest"], answer["pid"], fds[0], sock, tier)
+        guest = GuestProcess(self, answer["guest"], pid=answer["pid"], pidfd=fds[0], sock=sock, tier=tier)
         with self._lock:
             self._guests.add(guest)
+            late = self._closed
+        if late:
+            guest.close()
+            raise GuestCrashed("the zygote was closed: open a new plane to make guests")
         return guest
 
     def close(self) -> None:
@@ -273,12 +271,17 @@ class Zygote:
             except OSError:
                 answer, fds = b"", []
             if not answer:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(1.0)
-                code = self._process.returncode
-                how = "does not answer" if code is None else str(ExitStatus(code))
-                raise GuestCrashed(f"the zygote {how}, and all its guests are gone: open a new plane") from None
+                raise GuestCrashed(f"the zygote {self._epitaph()}, and all its guests are gone: open a new plane")
         return msgpack.unpackb(answer), list(fds)
+
+    def _epitaph(self) -> str:
+        """How the zygote ended; one that does not answer is ended here, so that nothing of it lives on unseen."""
+        try:
+            return str(ExitStatus(self._process.wait(1.0)))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return "did not answer and was killed"
 
     def _status_of(self, number: int) -> ExitStatus:
         """How a guest that has ended did so; known once, then forgotten by the zygote."""
@@ -348,6 +351,15 @@ def _said_by(zygote: Zygote, tier: str | None, options: dict[str, Any]) -> tuple
 def _check_tier(tier: str | None) -> None:
     if tier is not None and tier not in TIERS:
         raise ValueError(f"unknown tier {tier!r}: expected one of {', '.join(TIERS)}")
+
+
+def _require(tier: str | None, ready: dict[str, Any]) -> None:
+    if tier and _is_weaker(ready["tier"], tier):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in ready["reasons"].items())
+        raise TierUnavailable(
+            f"tier {tier!r} is required and this machine offers {ready['tier']!r} at most ({reasons}). "
+            "Lower require_tier, or run `proxyplane doctor` to see what is missing."
+        )
 
 
 def _is_weaker(tier: str, than: str) -> bool:

@@ -36,9 +36,7 @@ _ARITHMETIC: Final[dict[str, Callable[..., Any]]] = {
     "rshift": operator.rshift,
 }
 _IN_PLACE: Final[dict[str, Callable[..., Any]]] = {
-    name: getattr(operator, f"i{name}" if name not in ("and", "or") else f"i{name}")
-    for name in _ARITHMETIC
-    if name != "divmod"
+    name: getattr(operator, f"i{name}") for name in _ARITHMETIC if name != "divmod"
 }
 _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     name: getattr(operator, name) for name in ("lt", "le", "eq", "ne", "gt", "ge")
@@ -210,10 +208,9 @@ def lower_zeroed(target: Any, member: str | None, args: tuple[Any, ...], kwargs:
         TypeError: arguments that would place the array in memory of somebody else.
     """
     numpy = sys.modules["numpy"]
-    name = member or getattr(target, "__name__", "")
-    if name == "ndarray":
-        if len(args) > 2 or not set(kwargs) <= {"shape", "dtype", "order"}:
-            raise TypeError("ndarray() takes only shape, dtype and order here")
+    name: str = member or getattr(target, "__name__", "")
+    if name == "ndarray" and (len(args) > 2 or not set(kwargs) <= {"shape", "dtype", "order"}):
+        raise TypeError("ndarray() takes only shape, dtype and order here")
     return getattr(numpy, _ZEROED[name])(*args, **kwargs)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import math
 import types
 from collections import namedtuple
 from collections.abc import Callable
@@ -32,7 +33,7 @@ CONTAINER: Final = "container"
 REFERENCE: Final = "ref"
 
 _SCALARS: Final = frozenset({bool, float, str, bytes})
-_CONTAINERS: Final = {list: Tag.LIST, tuple: Tag.TUPLE, set: Tag.SET, frozenset: Tag.FROZENSET}
+_CONTAINERS: Final[dict[type, int]] = {list: Tag.LIST, tuple: Tag.TUPLE, set: Tag.SET, frozenset: Tag.FROZENSET}
 _BUILDERS: Final[dict[int, Callable[[Any], Any]]] = {
     Tag.LIST: list,
     Tag.TUPLE: tuple,
@@ -55,7 +56,7 @@ _BUILTINS: Final[dict[str, Any]] = {
     ).split()
 }
 _BUILTIN_NAMES: Final = {id(value): name for name, value in _BUILTINS.items()}
-_VALUE_BASES: Final = frozenset("float int str bytes complex datetime date timedelta".split())
+_VALUE_BASES: Final = frozenset(["float", "int", "str", "bytes", "complex", "datetime", "date", "timedelta"])
 
 
 class Arguments:
@@ -161,7 +162,7 @@ class Membrane:
         if value is None or kind is str or kind is bool or kind is bytes:
             return value
         if kind is float:
-            return value if value == value or hosts.singleton_name(value) is None else [Tag.SINGLETON, "numpy.nan"]
+            return [Tag.SINGLETON, "numpy.nan"] if math.isnan(value) and hosts.singleton_name(value) else value
         if kind is int:
             return encode_int(value)
         leaf = LEAVES.get(kind)
@@ -417,7 +418,13 @@ class Membrane:
     def _callable(self, held: Held, member: str | None, entry: Entry | None, real: Any, found: Arguments) -> Any:
         """A host callable as an argument: itself when no argument could give it another effect, else mediated."""
         harmless = entry is not None and not entry.params and entry.effects <= {Effect.READ, Effect.COMPUTE}
-        if harmless and entry is not None and real is not None and not entry.flags & {"zeroed"} and entry.prints is None:
+        if (
+            harmless
+            and entry is not None
+            and real is not None
+            and not entry.flags & {"zeroed"}
+            and entry.prints is None
+        ):
             found.mediated.append(entry)
             return real
         return self._mediate(held, member, member or getattr(real, "__name__", "function"))

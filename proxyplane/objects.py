@@ -22,8 +22,8 @@ class Held:
     """One object of a session: what it is, what it was made from, and how often the guest was given it."""
 
     __slots__ = (
-        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pure", "roots", "schema", "sent", "shown",
-        "type_id", "value", "version",
+        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name",
+        "pure", "roots", "schema", "sent", "shown", "type_id", "value", "version",
     )  # fmt: skip
 
     def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:

@@ -13,7 +13,6 @@ from proxyplane.effects import LOOKING, Effect
 from proxyplane.errors import Denied, DeniedAttribute, ProtocolError, ProxyPlaneError, ReferenceFailed, Refusal
 from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed
 from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
-from proxyplane.objects import Held
 from proxyplane.operations import Operation
 from proxyplane.policies import Reservation
 from proxyplane.recording import Trace, result_of
@@ -85,8 +84,8 @@ class Passage:
     """
 
     __slots__ = (
-        "_performed", "_schema_line", "_single", "decision", "effects", "expected", "facts", "line", "operation", "plane", "printed",
-        "receiver", "reservation", "session", "subject", "target", "trace",
+        "_performed", "_schema_line", "_single", "decision", "effects", "expected", "facts", "line", "operation",
+        "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
     )  # fmt: skip
 
     def __init__(self, session: Session, operation: Operation) -> None:
@@ -224,9 +223,9 @@ class Passage:
     def _ask(self, effects: frozenset[Effect], facts: Facts, *, quiet: bool = False) -> Decision:
         """The policy's answer; unless `quiet`, a refusal is recorded before it is raised."""
         operation = self.operation
-        if self.session.attenuated:
+        if self.session.grants.attenuated:
             try:
-                self.session.use_capabilities(self.subject.roots, effects)
+                self.session.grants.use(self.subject.roots, effects)
             except (Refusal, ReferenceFailed) as error:
                 if not quiet:
                     self._refused(Decision("deny", None, reason=error.code), reason=error.code)
@@ -319,8 +318,8 @@ class Passage:
         target, member = self.target.value, operation.member
         began = self.plane.clock.mono()
         try:
-            if line is _ABSENT:
-                raise AttributeError(f"{type(target).__name__!r} object has no attribute {member!r}")
+            if line is _ABSENT:  # not getattr: an object may make up what a static look does not find
+                return absent(target, member)
             if line is not None and line.prints and line.prints not in operation.kwargs:
                 value, self.printed = lower_printing(
                     line.prints, operation.verb, target, member, operation.args, operation.kwargs
@@ -337,10 +336,9 @@ class Passage:
                 self._join_returned()
             self.trace.lowered = self.plane.clock.mono() - began
 
-
     def _join_returned(self) -> None:
         """What callbacks returned went into the result: its lineage joins the subject's."""
-        for held in self.session.returned_to(self.operation.id):
+        for held in self.session.dispatch.returned_to(self.operation.id):
             self.subject = subject_of(self.session.table, held, self.subject.handles)
 
     def _raised(self, error: BaseException) -> BaseException:
@@ -393,8 +391,8 @@ class Passage:
 
     def _is_schema(self) -> bool:
         """Whether what a schema member gives is schema: column labels that came out of data are content."""
-        labels = hosts.labels(self.receiver)
-        return labels is None or all(self.session.knows(label) for label in labels)
+        labels = hosts.column_names(self.receiver)
+        return labels is None or all(self.session.dispatch.knows(label) for label in labels)
 
     def _reveal(self, value: Any, form: str, fresh: bool) -> bool:
         """Have the crossing of content decided and charged; False when a carried value must stay behind."""
@@ -424,7 +422,7 @@ class Passage:
 
     def _iterator(self, value: Any, schema: bool) -> Outcome:
         flags = self.line.flags if self.line is not None else frozenset()
-        held = self.session.hold(value, self.operation.id, self.subject)
+        held = self.session.dispatch.hold(value, self.operation.id, self.subject)
         if held.made_by == self.operation.id:
             held.items_fresh, held.pure, held.schema = "fresh" in flags, "pure" in flags, schema
         return Outcome((value, held.pure), NOTHING, False, True, schema, self.subject, self.line, "")
@@ -433,9 +431,13 @@ class Passage:
         """Commit the charges and write the outcome record. Only after this may anything cross."""
         budget = None
         if self.reservation is not None:
-            self.reservation.commit()
-            budget = self.reservation.entries() or None
+            budget = self.reservation.commit() or None
         result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
         phase = "single" if self._single else "outcome"
         changes = self._changes()
         self._append(self.trace.outcome(phase, self.decision, "ok", result=result, changes=changes, budget=budget))
+
+
+def absent(target: Any, member: str | None) -> Any:
+    """Raise what a missing attribute raises natively."""
+    raise AttributeError(f"{type(target).__name__!r} object has no attribute {member!r}")

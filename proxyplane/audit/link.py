@@ -194,10 +194,8 @@ class WriterLink:
                 self._changed.wait_for(lambda: self._done or self._ended, self._deadline)
         with contextlib.suppress(OSError):
             self._wire.shutdown(socket.SHUT_RDWR)
+        # A writer that hangs is not killed: it will write what is in the ring and end by itself when it runs again.
         self._listener.join(self._deadline)
-        if not self._listener.is_alive():
-            # Otherwise the writer hangs; it will end by itself, with what is in the ring, when it runs again.
-            self._wire.close()
         if self.durable < count:
             why = failed or self._fault or "the log writer did not finish in time"
             raise AuditUnavailable(
@@ -215,7 +213,8 @@ class WriterLink:
     def _ask(self, message: bytes) -> None:
         try:
             # A writer that hangs does not read; the wait for the answer has the deadline, so this must not block.
-            self._wire.send(message, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            with self._changed:  # the listener closes the socket under it
+                self._wire.send(message, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except BlockingIOError:
             return  # requests enough are waiting there already
         except OSError:
@@ -232,6 +231,8 @@ class WriterLink:
             self._hear(message)
         self._ended = True
         self.fail("the log writer process ended")
+        with self._changed:
+            self._wire.close()
         self._process.wait()
 
     def _hear(self, message: str) -> None:

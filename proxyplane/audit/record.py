@@ -218,7 +218,7 @@ class Encoder:
             except (TypeError, ValueError, OverflowError, RecursionError):
                 return (
                     f"record field {NAMES[key]!r} of type {type(value).__qualname__} cannot be stored: only None, "
-                    "bool, int, str, bytes, and lists, dicts, sets of them, not too deeply nested; store a digest instead"
+                    "bool, int, str, bytes, and lists, dicts, sets of them, not nested deeply; store a digest instead"
                 )
         return "the record is nested too deeply; store a digest instead"
 

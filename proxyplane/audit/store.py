@@ -79,9 +79,15 @@ class SegmentStore:
         self.head = segments.NO_HEAD
         self.dirty = False
         """Whether something was written since the last sync."""
-        self.last_end = self._recover()
-        self.durable = self.count
-        self._begin_segment()
+        self._open = True
+        self._stated = (0, segments.NO_HEAD)
+        try:
+            self.last_end = self._recover()
+            self.durable = self.count
+            self._begin_segment()
+        except BaseException:
+            self.abandon()
+            raise
 
     # ---- what is there
 
@@ -235,7 +241,7 @@ class SegmentStore:
         self.durable = self.count
 
     def mark(self) -> None:
-        """Replaces the checkpoint file by the present state, which must be durable (call `sync` before)."""
+        """Replaces the checkpoint file by what the newest checkpoint states, which must be durable."""
         self._write_mark()
 
     def close(self, reason: int) -> None:
@@ -250,9 +256,12 @@ class SegmentStore:
         if self._file >= 0:
             self._storage.close_file(self._file)
             self._file = -1
+        if self._open:
+            self._open = False
             self._storage.close()
 
     def _checkpoint(self, reason: int) -> None:
+        self._stated = (self.count, self.head)
         payload = Checkpoint(reason, self.count, self.head, self._wall()).pack()
         self._write(segments.frame(payload))
         self.head = segments.chain(self.head, payload)
@@ -275,6 +284,7 @@ class SegmentStore:
         self._storage.sync(self._file)
         self._storage.sync_directory()
         self.head = segments.chain(self.head, header)
+        self._stated = (self.count, self.head)
         self.dirty = False
         self._write_mark()
 
@@ -291,7 +301,7 @@ class SegmentStore:
     def _write_mark(self) -> None:
         handle = self._storage.create(_TEMPORARY)
         try:
-            data = memoryview(Mark(self.log_id, self.number, self.count, self.head).pack())
+            data = memoryview(Mark(self.log_id, self.number, *self._stated).pack())
             while data:
                 taken = self._storage.write(handle, data)
                 if taken <= 0:

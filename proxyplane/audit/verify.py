@@ -216,8 +216,8 @@ class _Scan:
         return end
 
     def _check_header(self, header: Header, number: int, previous_length: int) -> None:
-        if number == 1:
-            self.log_id = header.log_id
+        # Segment 1 may never have begun; the first header that was written names the log.
+        self.log_id = self.log_id or header.log_id
         if header.log_id != self.log_id or header.number != number:
             raise self._corrupt(f"segment {number} belongs to another log or another place")
         if header.first_seq > self.count:
@@ -291,7 +291,7 @@ class _Scan:
             raise _FaultError(f"{CORRUPT}@0", "the checkpoint file belongs to another log")
         if self._matched:
             return
-        if mark.records > self.count or mark.number > self.done:
+        if mark.records >= self.count or mark.number > self.done:
             raise _FaultError(ROLLED_BACK, f"{mark.records} records were durable, {self.count} are here")
         raise _FaultError(FORKED, f"the state that was durable after {mark.records} records is not in this log")
 

@@ -63,7 +63,7 @@ def make(cls: type, builtin: str, value: Any) -> Any:
     Raises:
         TypeError: the value is of another kind.
     """
-    base = VALUE_BASES[builtin]
+    base: Any = VALUE_BASES[builtin]
     if type(value) is not base:
         raise TypeError(f"expected a {builtin}, got a {type(value).__name__}")
     if base is dt.datetime:
@@ -73,16 +73,19 @@ def make(cls: type, builtin: str, value: Any) -> Any:
         return dt.date.__new__(cls, value.year, value.month, value.day)
     if base is dt.timedelta:
         return dt.timedelta.__new__(cls, value.days, value.seconds, value.microseconds)
-    return base.__new__(cls, value)  # type: ignore[call-overload]
+    return base.__new__(cls, value)
 
 
 def carry(stub: Any, value: Any, shown: str | None, text: str | None, extra: Any) -> None:
     """Put the content into a stub: the value, its repr and str (None: the usual ones), and what the value lacks."""
     content = stub.__dict__
     content["_value"] = value
-    content["_shown"] = shown
-    content["_text"] = text
-    content["_extra"] = extra
+    if shown is not None:
+        content["_shown"] = shown
+    if text is not None:
+        content["_text"] = text
+    if extra is not None:
+        content["_extra"] = extra
 
 
 def local_methods(dunders: frozenset[str], remote: Callable[[str], Method], is_stub: Callable[[Any], bool]) -> Any:
@@ -174,8 +177,9 @@ def _comparison(compare: Callable[[Any, Any], Any], remote: Method, is_stub: Cal
         if value is _ABSENT or theirs is _ABSENT:
             return remote(self, other)
         try:
-            if type(mine["_extra"]) is int or type(extra) is int:
-                return compare((value, mine["_extra"] or 0), (theirs, extra or 0))
+            own_extra = mine.get("_extra")
+            if type(own_extra) is int or type(extra) is int:
+                return compare((value, own_extra or 0), (theirs, extra or 0))
             return compare(value, theirs)
         except TypeError:
             return NotImplemented

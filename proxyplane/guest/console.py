@@ -12,6 +12,8 @@ __all__ = ["Console", "NoInput", "OutputStream"]
 _FLUSH_CHARS: Final = 8192
 _FLUSH_SECONDS: Final = 0.1
 _FRAME_CHARS: Final = 1 << 16
+_NOTE_CHARS: Final = 64
+"""Kept free under the bound for the line that says how much was dropped."""
 
 
 class _Bytes:
@@ -125,7 +127,7 @@ class NoInput(io.TextIOBase):
     def _refuse(self, *_: Any) -> NoReturn:
         raise EOFError("there is no standard input here; put the text into the code")
 
-    read = readline = readlines = __next__ = _refuse  # type: ignore[assignment]
+    read = readline = readlines = __next__ = _refuse
 
     def readable(self) -> bool:
         """True."""
@@ -137,10 +139,11 @@ class Console:
 
     Args:
         send: sends one text of one stream (1 standard output, 2 standard error).
-        limit: characters of one run and stream.
+        limit: characters of one run and stream, with the line that says how much was cut.
     """
 
     def __init__(self, send: Callable[[int, str], None], limit: int) -> None:
+        limit = max(limit - _NOTE_CHARS, 0)
         self.out = OutputStream(lambda text: send(1, text), self._other_first, limit)
         self.err = OutputStream(lambda text: send(2, text), self._other_first, limit)
 

@@ -178,7 +178,7 @@ def _plain(request: Request) -> dict[str, Method]:
     def leave(self: Any, kind: Any, error: Any, trace: Any, /) -> Any:
         return request("exit", self._handle, None, (None if kind is None else kind.__name__,))
 
-    named = {
+    named: dict[str, Method] = {
         "setitem": setitem,
         "call": call,
         "len": length,

@@ -6,6 +6,8 @@ The agent sees its own frames only: the frames of this package say nothing to it
 from __future__ import annotations
 
 import builtins
+import contextlib
+import functools
 import traceback
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -84,18 +86,14 @@ def _exception_type(name: Any, host_type: Callable[[int], type | None]) -> type[
 def _raised(kind: type[BaseException], args: list[Any], message: str) -> BaseException:
     if not args and message:
         args = [message]
-    try:
-        return kind(*args)
-    except Exception:  # such as UnicodeDecodeError, which needs five arguments
-        pass
-    try:
-        return kind.__new__(kind, *args)
-    except Exception:
-        return RuntimeError(f"{kind.__name__}: {message or 'the operation raised'}")
+    for make in (kind, functools.partial(kind.__new__, kind)):
+        with contextlib.suppress(Exception):  # such as UnicodeDecodeError, which needs five arguments
+            return make(*args)
+    return RuntimeError(f"{kind.__name__}: {message or 'the operation raised'}")
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The error map of DONE: type, message, traceback with the agent's frames only; for a refusal effect, rule, hint."""
+    """The error map of DONE. The traceback has the agent's frames only; a refusal also has effect, rule, hint."""
     described: dict[str, Any] = {"type": type(error).__name__, "message": _cut(_text(error)), "traceback": ""}
     try:
         rendered = traceback.TracebackException.from_exception(error, compact=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from proxyplane.guest.dunders import Request
-from proxyplane.guest.stubs import Bound, StubType
+from proxyplane.guest.references import Bound, StubType
 
 __all__ = ["HostModule", "Modules"]
 

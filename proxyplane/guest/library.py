@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import _imp
 import contextlib
+import gc
 import importlib
 import importlib.machinery
+import importlib.util
 import io
 import marshal
 import mmap
@@ -31,15 +33,32 @@ __all__ = ["Library", "read_library"]
 _FOLDER = "<stdlib>"
 
 _LEFT_OUT = frozenset(
-    "test tests idlelib tkinter turtledemo turtle lib2to3 ensurepip distutils msilib venv ctypes pydoc_data "
-    "site-packages dist-packages lib-dynload __pycache__ antigravity this sitecustomize usercustomize "
-    "__phello__ __hello__ crypt nis ossaudiodev spwd audioop curses readline _aix_support _osx_support".split()
+    (
+        *("test", "tests", "idlelib", "tkinter", "turtle", "turtledemo", "curses", "readline", "ctypes", "pydoc_data"),
+        *("lib2to3", "ensurepip", "distutils", "venv", "msilib", "site-packages", "dist-packages", "lib-dynload"),
+        *("sitecustomize", "usercustomize", "_aix_support", "_osx_support", "__pycache__", "__hello__", "__phello__"),
+        *("crypt", "nis", "ossaudiodev", "spwd", "audioop", "antigravity", "this"),
+    )
 )
 """Tests, graphics, packaging, what talks to devices, and `ctypes`."""
 
 _EXTENSIONS_LEFT_OUT = frozenset(
-    "_ctypes _ctypes_test _tkinter _curses _curses_panel _dbm _gdbm readline nis ossaudiodev spwd _crypt audioop "
-    "_ssl _hashlib _asyncio syslog xxlimited xxlimited_35 xxsubtype _sqlite3".split()
+    (
+        *(
+            "_ctypes",
+            "_ctypes_test",
+            "_tkinter",
+            "_curses",
+            "_curses_panel",
+            "_dbm",
+            "_gdbm",
+            "readline",
+            "nis",
+            "ossaudiodev",
+            "spwd",
+        ),
+        *("_crypt", "audioop", "_ssl", "_hashlib", "_asyncio", "syslog", "xxlimited", "xxlimited_35", "xxsubtype"),
+    )
 )
 """`_ssl` and `_hashlib` bring OpenSSL, megabytes of it; `hashlib` falls back on its own modules.
 `_asyncio` would import all of asyncio, which works without it."""
@@ -66,9 +85,7 @@ class Library:
         zones: time zone key to (start, end) in the block.
     """
 
-    def __init__(
-        self, block: memoryview, modules: Mapping[str, Entry], zones: Mapping[str, tuple[int, int]]
-    ) -> None:
+    def __init__(self, block: memoryview, modules: Mapping[str, Entry], zones: Mapping[str, tuple[int, int]]) -> None:
         self._block = block
         self._modules = modules
         self._zones = zones
@@ -146,10 +163,11 @@ class Library:
     def serve_zones(self) -> None:
         """Let `zoneinfo` read its data from here and from nowhere else."""
         import zoneinfo  # noqa: PLC0415
-        from zoneinfo import _common, _tzpath  # type: ignore[attr-defined]  # noqa: PLC0415
+        from zoneinfo import _common, _tzpath  # noqa: PLC0415
 
         zoneinfo.reset_tzpath(to=())
-        _common.load_tzdata = self.zone
+        common: Any = _common
+        common.load_tzdata = self.zone
         _tzpath.available_timezones = zoneinfo.available_timezones = self.zone_keys
 
     @staticmethod
@@ -161,38 +179,33 @@ class Library:
 
 
 class _Block:
-    """The content while it is collected; equal parts are kept once."""
+    """The content while it is collected, in a memfd where there is one."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
         self.length = 0
-        self._places: dict[bytes, tuple[int, int]] = {}
+        self._file: io.FileIO | io.BytesIO
+        try:
+            self._file = io.FileIO(os.memfd_create("stdlib", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+")
+        except OSError:
+            self._file = io.BytesIO()
 
     def add(self, content: bytes) -> tuple[int, int]:
-        place = self._places.get(content)
-        if place is None:
-            place = self._places[content] = (self.length, self.length + len(content))
-            self.parts.append(content)
-            self.length += len(content)
-        return place
+        """Append, and say where it lies."""
+        start, view = self.length, memoryview(content)
+        while view:
+            view = view[self._file.write(view) :]
+        self.length += len(content)
+        return start, self.length
 
     def share(self) -> memoryview:
         """The content as read-only memory whose pages are loaded when they are first used."""
-        whole = b"".join(self.parts)
-        try:
-            fd = os.memfd_create("stdlib", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        except OSError:
-            return memoryview(whole)
-        try:
-            view = memoryview(whole)
-            while view:
-                view = view[os.write(fd, view) :]
+        if isinstance(self._file, io.BytesIO):
+            return memoryview(self._file.getvalue())
+        with self._file as file:
             with contextlib.suppress(OSError):
-                _seal(fd)
+                _seal(file.fileno())
             # Private: a guest that makes its pages writable changes its own copy, not the other guests' library.
-            return memoryview(mmap.mmap(fd, len(whole), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
-        finally:
-            os.close(fd)
+            return memoryview(mmap.mmap(file.fileno(), self.length, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
 
 
 def _seal(fd: int) -> None:
@@ -213,11 +226,17 @@ def read_library(zone_folders: Sequence[str] = ()) -> Library:
     for name, path, package in _walk(os.path.dirname(os.__file__), ""):
         content, compiled = _code_of(path)
         modules[name] = Entry(*block.add(content), package, compiled)
+    build = f"_sysconfigdata_{sys.abiflags}_{sys.platform}_{getattr(sys.implementation, '_multiarch', '')}"
+    modules[build] = Entry(*block.add(b"build_time_vars = {}"), False, False)  # how it was built is nobody's business
     zones: dict[str, tuple[int, int]] = {}
     for folder in (*_ZONE_FOLDERS, *zone_folders):
-        zones = {key: block.add(content) for key, content in _zones_in(folder, "")}
         if zones:
             break
+        places: dict[bytes, tuple[int, int]] = {}  # many keys are names of the same zone
+        for key, content in _zones_in(folder, ""):
+            if content not in places:
+                places[content] = block.add(content)
+            zones[key] = places[content]
     return Library(block.share(), modules, zones)
 
 
@@ -294,26 +313,71 @@ def import_extensions() -> list[str]:
 
 
 COMMON = (
-    "abc ast base64 bisect calendar codecs collections collections.abc contextlib copy copyreg csv dataclasses datetime "
-    "decimal enum fractions functools hashlib heapq inspect io itertools json keyword linecache locale math numbers "
-    "operator os pprint random re reprlib signal socket stat statistics string struct textwrap time tokenize traceback "
-    "types typing uuid warnings weakref zoneinfo encodings.ascii encodings.latin_1 encodings.utf_8 encodings.idna "
-    "encodings.utf_16 encodings.cp1252 encodings.utf_8_sig encodings.raw_unicode_escape encodings.unicode_escape"
-).split()
+    *("abc", "ast", "base64", "bisect", "calendar", "codecs", "collections", "collections.abc", "contextlib", "copy"),
+    *("csv", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "inspect"),
+    *("io", "itertools", "json", "locale", "math", "numbers", "operator", "pprint", "random", "re", "reprlib"),
+    *("statistics", "string", "textwrap", "time", "traceback", "types", "typing", "uuid", "warnings", "weakref"),
+    *("zoneinfo", "encodings.ascii", "encodings.latin_1", "encodings.cp1252", "encodings.utf_8_sig"),
+    *("encodings.utf_16", "encodings.idna", "encodings.unicode_escape", "encodings.raw_unicode_escape"),
+)
 """Modules that most agents use: imported once, shared by all guests."""
 
 
 def import_common() -> None:
-    """Import the modules that most agents use."""
+    """Import the modules that most agents use, without OpenSSL and without how this interpreter was built."""
+    placeholders: dict[str, Any] = {"sysconfig": types.ModuleType("sysconfig")}
+    placeholders["sysconfig"].get_config_var = lambda name: None  # zoneinfo asks for its compiled-in folders
+    if importlib.util.find_spec("_md5") and importlib.util.find_spec("_sha1"):
+        placeholders["_hashlib"] = None  # hashlib then takes the interpreter's own hashes
+    sys.modules.update(placeholders)
     for name in COMMON:
         importlib.import_module(name)
+    for name in placeholders:
+        del sys.modules[name]
 
 
 def close_import_system(library: Library) -> None:
     """Leave the built-in, the frozen and the in-memory modules as the only ones that can be imported."""
     builtin: Any = importlib.machinery.BuiltinImporter
     frozen: Any = importlib.machinery.FrozenImporter
-    sys.meta_path[:] = [builtin, library, frozen]  # type: ignore[list-item]
+    sys.meta_path[:] = [builtin, library, frozen]
     sys.path[:] = []
     sys.path_hooks[:] = []
     sys.path_importer_cache.clear()
+
+
+def hide_places(package: str) -> None:
+    """Replace the folders of this machine in what is already imported, as tracebacks and modules show them.
+
+    Args:
+        package: the folder of proxyplane; it is shown as `<proxyplane>`.
+    """
+    stdlib = os.path.dirname(os.__file__)
+    shown = {stdlib: _FOLDER, package: "<proxyplane>"}
+
+    def hidden(path: str) -> str:
+        for folder, name in shown.items():
+            if path.startswith(folder + os.sep):
+                return name + path[len(folder) :]
+        return path if path.startswith("<") else f"<guest>/{os.path.basename(path)}"
+
+    for function in gc.get_objects():
+        if type(function) is types.FunctionType and not function.__code__.co_filename.startswith("<"):
+            _imp._fix_co_filename(function.__code__, hidden(function.__code__.co_filename))  # type: ignore[attr-defined]
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        for owner, attribute in ((module, "__file__"), (spec, "origin")):
+            if isinstance(path := getattr(owner, attribute, None), str) and os.sep in path:
+                setattr(owner, attribute, hidden(path))
+        for owner, attribute in ((module, "__cached__"), (spec, "cached")):
+            if getattr(owner, attribute, None):
+                setattr(owner, attribute, None)
+        loader = getattr(spec, "loader", None)
+        if isinstance(path := getattr(loader, "path", None), str):
+            loader.path = hidden(path)  # type: ignore[union-attr]
+        if spec is not None and spec.submodule_search_locations:
+            spec.submodule_search_locations = module.__path__ = []
+        elif getattr(module, "__path__", None):
+            module.__path__ = []
+    for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix", "_stdlib_dir"):
+        setattr(sys, name, _FOLDER)

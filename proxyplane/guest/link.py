@@ -90,7 +90,7 @@ class Link:
         named = {name: encode(x) for name, x in kwargs.items()} if kwargs else None
         if self.owed:
             self._settle()
-        message = [Kind.REQUEST, 0, verb, handle, member, sent, named, _agent_line(), None]
+        message: list[Any] = [Kind.REQUEST, 0, verb, handle, member, sent, named, _agent_line(), None]
         collecting = gc.isenabled()
         if collecting:
             gc.disable()

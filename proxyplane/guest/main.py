@@ -19,7 +19,8 @@ from proxyplane.guest.console import Console, NoInput
 from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild
 from proxyplane.guest.imports import HostModule, Modules
 from proxyplane.guest.link import HostGone, Link
-from proxyplane.guest.stubs import Reference, Stubs, StubType
+from proxyplane.guest.references import Reference, StubType
+from proxyplane.guest.stubs import Stubs
 from proxyplane.guest.values import Values
 from proxyplane.transport.wire import PROTOCOL, Kind, Limits
 
@@ -60,8 +61,8 @@ class Guest:
     def install(self) -> None:
         """Make this the process's guest: `__main__`, the standard streams, the import system."""
         sys.modules["__main__"] = self._names
-        sys.stdout = sys.__stdout__ = self._console.out  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = self._console.err  # type: ignore[misc]
+        sys.stdout = sys.__stdout__ = self._console.out  # type: ignore[misc,assignment]
+        sys.stderr = sys.__stderr__ = self._console.err  # type: ignore[misc,assignment]
         sys.stdin = sys.__stdin__ = NoInput()  # type: ignore[assignment,misc]
         self._modules.install()
         hide_own_frames()
@@ -104,33 +105,44 @@ class Guest:
         self._link.send([Kind.RESULT, number, None, []])
 
     def _fetch(self, number: int, name: str) -> None:
+        names = self._names.__dict__
+        if name not in names:
+            error: dict[str, Any] = {"type": "NameError", "message": f"name {name!r} is not defined"}
+            self._link.send([Kind.ERROR, number, error, []])
+            return
         try:
-            if name not in self._names.__dict__:
-                raise NameError(f"name {name!r} is not defined")
-            self._link.send([Kind.RESULT, number, self._values.encode(self._names.__dict__[name]), []])
-        except Exception as error:
-            self._link.send([Kind.ERROR, number, {"type": type(error).__name__, "message": str(error)}, []])
+            self._link.send([Kind.RESULT, number, self._values.encode(names[name]), []])
+        except Exception as failure:
+            error = {"type": type(failure).__name__, "message": _message(failure)}
+            self._link.send([Kind.ERROR, number, error, []])
 
     def _callback(self, frame: list[Any]) -> None:
         """Run a function of the agent for the host. Its exception waits here for the agent's frame that caused it."""
-        _, number, callable_id, args, kwargs, news = frame
-        owed = self._link.owed
-        owed.append(number)
+        number = frame[1]
+        answered = False
         try:
-            if news:
-                self._link.announce(news)
-            decode = self._values.decode
-            function = self._code.get(callable_id)
-            result = function(*[decode(x) for x in args], **{name: decode(x) for name, x in (kwargs or {}).items()})
-            answer = [Kind.RESULT, number, self._values.encode(result), []]
-            self._link.send(answer)
-        except HostGone:
-            raise
-        except BaseException as error:
-            described: dict[str, Any] = {"type": type(error).__name__, "message": _message(error)}
-            described["token"] = self._remembered.keep(error)
-            self._link.send([Kind.ERROR, number, described, []])
-        owed.remove(number)
+            try:
+                answer = [Kind.RESULT, number, self._call(frame), []]
+                self._link.send(answer)
+            except HostGone:
+                raise
+            except BaseException as error:
+                described: dict[str, Any] = {"type": type(error).__name__, "message": _message(error)}
+                described["token"] = self._remembered.keep(error)
+                self._link.send([Kind.ERROR, number, described, []])
+            answered = True
+        finally:
+            if not answered:  # out of stack or memory: the host still waits
+                self._link.owed.append(number)
+
+    def _call(self, frame: list[Any]) -> Any:
+        _, _, callable_id, args, kwargs, news = frame
+        if news:
+            self._link.announce(news)
+        decode = self._values.decode
+        positional = [decode(x) for x in args]
+        named = {name: decode(x) for name, x in kwargs.items()} if kwargs else {}
+        return self._values.encode(self._code.get(callable_id)(*positional, **named))
 
     # Running
 

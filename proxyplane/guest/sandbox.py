@@ -5,7 +5,7 @@
     Landlock: no file, no TCP port, no abstract socket, no signal                     sealed
 
 Tiers are never assumed. `available()` tries them in a throw-away child, `lock_down()` checks after each
-step that the step really took hold, and raises `SandboxFailed` when it did not, so that a guest that is
+step that the step really took hold, and raises `SandboxError` when it did not, so that a guest that is
 less confined than its record says does not come to be.
 
 The system calls are made through `_ctypes` without the `ctypes` package: importing `ctypes` allocates a
@@ -18,6 +18,7 @@ Sources: landlock(7), linux/landlock.h, seccomp(2), prctl(2), capset(2).
 
 from __future__ import annotations
 
+import _ctypes
 import contextlib
 import errno
 import os
@@ -28,10 +29,20 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-import _ctypes
 from proxyplane.guest import seccomp
 
-__all__ = ["NOBODY", "TIERS", "Report", "SandboxFailed", "available", "close_all_but", "forget", "lock_down"]
+__all__ = [
+    "NOBODY",
+    "TIERS",
+    "Report",
+    "SandboxError",
+    "available",
+    "close_all_but",
+    "forget",
+    "lock_down",
+    "protect_zygote",
+    "settle",
+]
 
 TIERS = ("sealed", "filtered", "split")
 """Strongest first. `split` is a process with rlimits, which is not a boundary."""
@@ -59,7 +70,7 @@ class Report(TypedDict):
     uid: int
 
 
-class SandboxFailed(RuntimeError):
+class SandboxError(RuntimeError):
     """A step of the lock-down did not take hold. The process must not run agent code."""
 
 
@@ -139,7 +150,7 @@ _landlock_abi, _landlock_rights = _landlock()
 def _restrict_files() -> int:
     """Landlock this thread with a ruleset that allows nothing; the ABI that is in force."""
     if not _landlock_abi:
-        raise SandboxFailed("Landlock is not available in this kernel")
+        raise SandboxError("Landlock is not available in this kernel")
     ruleset = _call(_LANDLOCK_CREATE, _landlock_rights, len(_landlock_rights), 0)
     try:
         _call(_LANDLOCK_RESTRICT, ruleset, 0)
@@ -149,7 +160,7 @@ def _restrict_files() -> int:
         os.close(os.open("/", os.O_RDONLY | os.O_DIRECTORY))
     except PermissionError:
         return _landlock_abi
-    raise SandboxFailed("Landlock answered yes, and a folder could still be opened")
+    raise SandboxError("Landlock answered yes, and a folder could still be opened")
 
 
 # --- seccomp ----------------------------------------------------------------------------------------
@@ -170,14 +181,14 @@ _program = _filter()
 def _restrict_calls() -> None:
     """Install the system-call filter on all threads."""
     if not _program:
-        raise SandboxFailed(f"there is no system-call filter for {_machine}")
+        raise SandboxError(f"there is no system-call filter for {_machine}")
     if _call(_SECCOMP[_machine], _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, _program):
-        raise SandboxFailed("a thread could not be brought under the system-call filter")
+        raise SandboxError("a thread could not be brought under the system-call filter")
     try:
-        os.stat("/")  # noqa: PTH116 - a probe, which Landlock alone would let through
+        os.stat("/")  # a lookup, which Landlock alone would let through
     except PermissionError:
         return
-    raise SandboxFailed("the system-call filter answered yes, and a path could still be looked up")
+    raise SandboxError("the system-call filter answered yes, and a path could still be looked up")
 
 
 # --- what every tier takes away ---------------------------------------------------------------------
@@ -200,7 +211,7 @@ def _die_with(parent: int) -> None:
     """Be killed when the zygote ends; after setuid, which clears the wish."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        raise SandboxFailed("the zygote ended while its guest was being made")
+        raise SandboxError("the zygote ended while its guest was being made")
 
 
 def _limit(limits: Mapping[str, int]) -> None:
@@ -223,7 +234,7 @@ def _limit(limits: Mapping[str, int]) -> None:
             soft, hard = min(soft, ceiling), min(hard, ceiling)  # noqa: PLW2901
         resource.setrlimit(which, (soft, hard))
         if resource.getrlimit(which) != (soft, hard):
-            raise SandboxFailed(f"rlimit {which} did not take the value it was set to")
+            raise SandboxError(f"rlimit {which} did not take the value it was set to")
 
 
 def close_all_but(keep: int) -> int:
@@ -248,6 +259,12 @@ def protect_zygote() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
+def settle() -> None:
+    """Give memory that is free back to the kernel, before it is shared with guests."""
+    with contextlib.suppress(AttributeError, OSError):  # a C library without malloc_trim
+        _Function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "malloc_trim"))(_Long(0))  # type: ignore[arg-type]
+
+
 def lock_down(limits: Mapping[str, int], tier: str, parent: int) -> Report:
     """Confine this process, for good, exactly as `tier` says.
 
@@ -260,10 +277,10 @@ def lock_down(limits: Mapping[str, int], tier: str, parent: int) -> Report:
         What is enforced now.
 
     Raises:
-        SandboxFailed: a step did not take hold. The caller ends the process.
+        SandboxError: a step did not take hold. The caller ends the process.
     """
     if tier not in TIERS:
-        raise SandboxFailed(f"unknown tier {tier!r}: expected one of {', '.join(TIERS)}")
+        raise SandboxError(f"unknown tier {tier!r}: expected one of {', '.join(TIERS)}")
     report = Report(tier=tier, landlock=0, seccomp=False, rlimits=False, uid=-1)
     try:
         report["uid"] = _drop_privileges()
@@ -278,7 +295,7 @@ def lock_down(limits: Mapping[str, int], tier: str, parent: int) -> Report:
             _restrict_calls()
             report["seccomp"] = True
     except OSError as error:
-        raise SandboxFailed(f"{tier}: {errno.errorcode.get(error.errno or 0, error.errno)} ({error.strerror})") from None
+        raise SandboxError(f"{tier}: {errno.errorcode.get(error.errno or 0, error.errno)} ({error.strerror})") from None
     return report
 
 
@@ -289,7 +306,7 @@ def available(limits: Mapping[str, int]) -> tuple[str, dict[str, str]]:
         The tier, and for each stronger one why it could not be had.
 
     Raises:
-        SandboxFailed: not even `split` works here.
+        SandboxError: not even `split` works here.
     """
     reasons: dict[str, str] = {}
     for tier in TIERS:
@@ -297,7 +314,7 @@ def available(limits: Mapping[str, int]) -> tuple[str, dict[str, str]]:
         if not problem:
             return tier, reasons
         reasons[tier] = problem
-    raise SandboxFailed(f"no guest can be confined here: {reasons}")
+    raise SandboxError(f"no guest can be confined here: {reasons}")
 
 
 def _attempt(limits: Mapping[str, int], tier: str) -> str:

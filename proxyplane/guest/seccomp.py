@@ -113,16 +113,20 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "open_by_handle_at": (304, 265),
 }
 
-INSPECTED = ("mmap", "mprotect", "sendto", "futex", "clock_gettime", "clock_getres", "clock_nanosleep", "madvise", "ioctl")
+INSPECTED = (
+    *("mmap", "mprotect", "madvise", "sendto", "futex", "ioctl"),
+    *("clock_gettime", "clock_getres", "clock_nanosleep"),
+)
 
 DEADLY = (
-    "execve execveat ptrace process_vm_readv process_vm_writev io_uring_setup io_uring_enter io_uring_register bpf "
-    "mount umount2 unshare setns pivot_root kexec_load kexec_file_load init_module finit_module delete_module reboot "
-    "userfaultfd perf_event_open pidfd_getfd open_tree move_mount fsopen fsconfig fsmount fspick mount_setattr "
-    "add_key request_key keyctl swapon swapoff open_by_handle_at"
-).split()
+    *("execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "perf_event_open"),
+    *("io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "userfaultfd", "open_by_handle_at"),
+    *("mount", "umount2", "unshare", "setns", "pivot_root", "open_tree", "move_mount", "mount_setattr"),
+    *("fsopen", "fsconfig", "fsmount", "fspick", "swapon", "swapoff", "add_key", "request_key", "keyctl"),
+    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot"),
+)
 
-ALLOWED = [name for name in NUMBERS if name not in INSPECTED and name not in DEADLY]
+ALLOWED = tuple(name for name in NUMBERS if name not in INSPECTED and name not in DEADLY)
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # ERRNO | EPERM

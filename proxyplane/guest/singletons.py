@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-__all__ = ["NAN", "NA", "NaT", "Singleton", "named", "name_of"]
+__all__ = ["NA", "NAN", "NaT", "Singleton", "name_of", "named"]
 
 NAN: Final = float("nan")
 """`numpy.nan`: this very object."""
@@ -73,7 +73,7 @@ class NAType(Singleton):
     __ror__ = __or__
 
     def __pow__(self, other: Any) -> Any:
-        return 1 if _plain_number(other) and other == 0 else _with_na(self, other)
+        return type(other)(1) if _plain_number(other) and other == 0 else _with_na(self, other)
 
     def __rpow__(self, other: Any) -> Any:
         return other if _plain_number(other) and other == 1 else _with_na(self, other)

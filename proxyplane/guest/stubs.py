@@ -1,8 +1,7 @@
-"""Stub classes and stubs: what the agent holds in place of host types and host objects.
+"""Stub classes, and the stubs that are alive.
 
 A stub is a handle. Its class is made once per host type from the type's announcement and looks as natively:
-`type(x) is pd.DataFrame`, `isinstance`, names, documentation, exactly the special methods that the host type has. No
-check here protects anything: the host decides on every request.
+`type(x) is pd.DataFrame`, `isinstance`, names, documentation, exactly the special methods that the host type has.
 """
 
 from __future__ import annotations
@@ -12,18 +11,17 @@ import numbers
 import types
 import weakref
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final
 
-from proxyplane.errors import DeniedAttribute, ProtocolError
+from proxyplane.errors import ProtocolError
 from proxyplane.guest import carried
 from proxyplane.guest.dunders import Method, Request, special_methods
+from proxyplane.guest.references import HostFunction, MethodName, Reference, StubType, missing
 
-__all__ = ["Bound", "HostFunction", "Reference", "StubType", "Stubs"]
+__all__ = ["Stubs"]
 
-_PRIVATE: Final = frozenset(
-    "_handle _value _extra _shown _text _hash _feed _request _type_id _methods _dynamic _carries".split()
-)
 _put = object.__setattr__
+_new: Callable[[type], Any] = object.__new__
 _TOWER: Final[dict[str, type]] = {
     "number": numbers.Number,
     "integer": numbers.Integral,
@@ -33,193 +31,6 @@ _TOWER: Final[dict[str, type]] = {
     "complexfloating": numbers.Complex,
     "floating": numbers.Real,
 }
-
-
-class StubType(type):
-    """The type of stub classes. What is not in the class's namespace is asked of the host's type."""
-
-    _handle: int
-    _type_id: int
-    _request: Request
-    _methods: frozenset[str]
-    _dynamic: bool
-    _fields: Any
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, made: bool = False) -> StubType:
-        if not made:
-            parent = next((base.__name__ for base in bases if isinstance(base, StubType)), "a host type")
-            raise TypeError(
-                f"cannot make {name!r} a subclass of {parent}: its instances live on the host, where no class of this "
-                f"code can run; keep a {parent} in an attribute of {name!r} instead"
-            )
-        return super().__new__(mcs, name, bases, namespace)
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, made: bool = False) -> None:
-        super().__init__(name, bases, namespace)
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._request("call", cls._handle, None, args, kwargs)
-
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("_"):
-            raise DeniedAttribute(f"type object {cls.__name__!r} has no attribute {name!r}")
-        return cls._request("getattr", cls._handle, name)
-
-    def __setattr__(cls, name: str, value: Any) -> None:
-        cls._request("setattr", cls._handle, name, (value,))
-
-    def __delattr__(cls, name: str) -> None:
-        cls._request("delattr", cls._handle, name)
-
-
-class Reference:
-    """Base of all stubs: a handle, and what every object has."""
-
-    _handle: int
-    _request: ClassVar[Request]
-    _methods: ClassVar[frozenset[str]] = frozenset()
-    _dynamic: ClassVar[bool] = False
-
-    def __repr__(self) -> str:
-        return str(self._request("repr", self._handle))
-
-    def __str__(self) -> str:
-        return str(self._request("str", self._handle))
-
-    def __format__(self, spec: str) -> str:
-        return str(self._request("format", self._handle, None, (spec,)))
-
-    def __getattr__(self, name: str) -> Any:
-        raise _missing(self, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("_"):
-            raise _missing(self, name)
-        self._request("setattr", self._handle, name, (value,))
-
-    def __delattr__(self, name: str) -> None:
-        if name.startswith("_"):
-            raise _missing(self, name)
-        self._request("delattr", self._handle, name)
-
-    def __dir__(self) -> list[str]:
-        cls = type(self)
-        names = {name for name in object.__dir__(self) if name not in _PRIVATE}
-        if cls._dynamic:
-            names.update(self._request("list", self._handle))
-        return sorted(names)
-
-    def __copy__(self) -> Any:
-        if "_value" in self.__dict__:
-            return self
-        if "copy" in type(self)._methods:
-            return self._request("call", self._handle, "copy")
-        raise TypeError(f"cannot copy a {type(self).__name__}: it lives on the host and has no copy method")
-
-    def __deepcopy__(self, memo: object) -> Any:
-        if "_value" in self.__dict__ or "copy" not in type(self)._methods:
-            return self.__copy__()
-        try:
-            return self._request("call", self._handle, "copy", (), {"deep": True})
-        except TypeError:  # numpy's copy takes no such argument
-            return self._request("call", self._handle, "copy")
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"cannot pickle a {type(self).__name__}: it lives on the host")
-
-
-def _missing(stub: Any, name: str) -> AttributeError:
-    text = f"{type(stub).__name__!r} object has no attribute {name!r}"
-    return DeniedAttribute(text) if name.startswith("_") else AttributeError(text, name=name, obj=stub)
-
-
-class Bound:
-    """A host attribute that was not fetched: calling it is one request, and so is asking for its documentation."""
-
-    __slots__ = ("__name__", "__self__", "__weakref__", "_handle", "_request")
-
-    def __init__(self, request: Request, owner: Any, handle: int, name: str) -> None:
-        self._request = request
-        self.__self__ = owner
-        self._handle = handle
-        self.__name__ = name
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._request("call", self._handle, self.__name__, args, kwargs)
-
-    def _fetched(self) -> Any:
-        return self._request("getattr", self._handle, self.__name__)
-
-    @property
-    def __qualname__(self) -> str:
-        owner = self.__self__
-        if isinstance(owner, types.ModuleType):
-            return self.__name__
-        kind = owner if isinstance(owner, type) else type(owner)
-        return f"{kind.__name__}.{self.__name__}"
-
-    @property
-    def __module__(self) -> str | None:  # type: ignore[override]
-        owner = self.__self__
-        return owner.__name__ if isinstance(owner, types.ModuleType) else getattr(owner, "__module__", None)
-
-    @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
-        return getattr(self._fetched(), "__doc__", None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"{self.__name__!r} has no attribute {name!r}")
-        return getattr(self._fetched(), name)
-
-    def __repr__(self) -> str:
-        owner = self.__self__
-        if isinstance(owner, (type, types.ModuleType)):
-            return f"<function {self.__qualname__}>"
-        return f"<bound method {self.__qualname__}>"
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Bound and (self._handle, self.__name__) == (other._handle, other.__name__)
-
-    def __hash__(self) -> int:
-        return hash((self._handle, self.__name__))
-
-
-class HostFunction:
-    """A host function or method object that was fetched."""
-
-    def __init__(self, request: Request, handle: int, qualname: str, doc: str | None) -> None:
-        self._request = request
-        self._handle = handle
-        self.__qualname__ = qualname
-        self.__name__ = qualname.rpartition(".")[2]
-        self.__doc__ = doc
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._request("call", self._handle, None, args, kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(f"function {self.__qualname__!r} has no attribute {name!r}")
-        return self._request("getattr", self._handle, name)
-
-    def __repr__(self) -> str:
-        return f"<function {self.__qualname__}>"
-
-
-class _MethodName:
-    """A method in a stub class: what it gives is made at each access, as natively."""
-
-    __slots__ = ("_name", "_request")
-
-    def __init__(self, request: Request, name: str) -> None:
-        self._request = request
-        self._name = name
-
-    def __get__(self, stub: Any, owner: Any) -> Bound:
-        if stub is None:
-            return Bound(self._request, owner, owner._handle, self._name)
-        return Bound(self._request, stub, stub._handle, self._name)
 
 
 class _Life(weakref.ref[Any]):
@@ -243,7 +54,7 @@ class Stubs:
         self._request = request
         self._release = release
         self._special = special_methods(request)
-        self._named: dict[str, tuple[_MethodName, property]] = {}
+        self._named: dict[str, tuple[MethodName, property]] = {}
         self._live: dict[int, _Life] = {}
         self._hidden: dict[int, type] = {}
         self._rows: dict[tuple[int, tuple[str, ...]], type] = {}
@@ -308,7 +119,7 @@ class Stubs:
         if base is not None:
             self._builtin[item["id"]] = builtin or ""
             if base is tuple:  # has no weak references
-                namespace["__del__"] = self._release_row
+                namespace["__del__"] = self._row_end()
         cls = _class(StubType, item["name"], bases, base or Reference, namespace)
         self._register_number(cls, item)
         self.on_class(cls)
@@ -355,7 +166,7 @@ class Stubs:
         method: Method = self._special.get(name) or getattr(Reference, name)
         return method
 
-    def _member(self, name: str) -> tuple[_MethodName, property]:
+    def _member(self, name: str) -> tuple[MethodName, property]:
         """The descriptors of a name, shared by all classes."""
         found = self._named.get(name)
         if found is None:
@@ -369,7 +180,7 @@ class Stubs:
                     self._refused = (stub._handle, name, error)
                     raise
 
-            found = self._named[name] = (_MethodName(request, name), property(fetch))
+            found = self._named[name] = (MethodName(request, name), property(fetch))
         return found
 
     def _dynamic(self) -> Method:
@@ -377,7 +188,7 @@ class Stubs:
 
         def __getattr__(stub: Any, name: str) -> Any:  # noqa: N807
             if name.startswith("_") or len(name) > 512:
-                raise _missing(stub, name)
+                raise missing(stub, name)
             handle = stub._handle
             refused, self._refused = self._refused, None
             if refused is not None and refused[0] == handle and refused[1] == name:
@@ -387,7 +198,7 @@ class Stubs:
         return __getattr__
 
     @staticmethod
-    def _register_number(cls: type, item: dict[str, Any]) -> None:
+    def _register_number(made: type, item: dict[str, Any]) -> None:
         """numpy's scalars satisfy the abstract number types; `numbers` looks at classes, so no request."""
         if item["module"] != "numpy":
             return
@@ -397,7 +208,7 @@ class Stubs:
             abstract = {"int": numbers.Integral, "uint": numbers.Integral, "float": numbers.Real,
                         "longdouble": numbers.Real, "complex": numbers.Complex}.get(stem)  # fmt: skip
         if abstract is not None:
-            abstract.register(cls)  # type: ignore[attr-defined]
+            abstract.register(made)  # type: ignore[attr-defined]
 
     # Stubs
 
@@ -418,7 +229,7 @@ class Stubs:
             raise ProtocolError(f"the host sent an object of type {number}, which it has not announced as one")
         if number in self._builtin:
             cls = self._hidden.get(number) or self._hide(number)
-        stub = cls.__new__(cls)
+        stub: Any = _new(cls)
         _put(stub, "_handle", handle)
         self._watch(stub, handle, life)
         return stub
@@ -438,10 +249,13 @@ class Stubs:
         if life.count:
             self._release(life.handle, life.count)
 
-    def _release_row(self, row: Any) -> None:
-        handle = row.__dict__.get("_handle", 0)
-        if handle:
-            self._release(handle, 1)
+    def _row_end(self) -> Method:
+        def __del__(row: Any) -> None:  # noqa: N807
+            handle = row.__dict__.get("_handle", 0)
+            if handle:
+                self._release(handle, 1)
+
+        return __del__
 
     def value_reference(
         self, handle: int, number: int, value: Any, shown: str | None, text: str | None, extra: Any
@@ -469,7 +283,7 @@ class Stubs:
             cls = self._row_class(cls, number, tuple(extra))
         elif builtin is None and not cls.__dict__.get("_carries"):
             self._let_carry(cls)
-        stub = cls.__new__(cls) if builtin is None else carried.make(cls, builtin, value)
+        stub = _new(cls) if builtin is None else carried.make(cls, builtin, value)
         _put(stub, "_handle", handle)
         carried.carry(stub, value, shown, text, extra)
         if handle and builtin != "tuple":
@@ -481,6 +295,8 @@ class Stubs:
         dunders = frozenset(self._announced[self.type_ids[cls]]["dunders"])
         for name, method in carried.local_methods(dunders, self._remote, _is_stub).items():
             type.__setattr__(cls, name, method)
+        if "__getitem__" in dunders and "__iter__" not in dunders:  # a scalar is no sequence
+            type.__setattr__(cls, "__iter__", None)
         type.__setattr__(cls, "_carries", True)
 
     def _hide(self, number: int) -> type:

@@ -23,7 +23,8 @@ from proxyplane.errors import ProtocolError
 from proxyplane.guest import singletons
 from proxyplane.guest.agentcode import Agentcode
 from proxyplane.guest.imports import HostModule
-from proxyplane.guest.stubs import Bound, HostFunction, Stubs, StubType
+from proxyplane.guest.references import Bound, HostFunction, StubType
+from proxyplane.guest.stubs import Stubs
 from proxyplane.transport.wire import LEAVES, Limits, Tag, decode_leaf, encode_int
 
 __all__ = ["BUILTINS", "Values"]
@@ -42,7 +43,7 @@ BUILTINS: Final[dict[str, Any]] = {
 """Built-ins that become the host's own. Every other callable of the guest runs in the guest."""
 
 _BUILTIN_NAMES: Final = {id(value): name for name, value in BUILTINS.items()}
-_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()), collections.deque, array.array)
+_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()), collections.deque, array.array)
 _MAPPINGS: Final = (types.MappingProxyType, collections.ChainMap, collections.UserDict)
 
 Encoder = Callable[[Any, int], Any]
@@ -66,6 +67,7 @@ class Values:
         self._tokens: dict[int, Any] = {}
         self._token_numbers: dict[int, int] = {}
         self._encoders: dict[type, Encoder] = {}
+        kind: type
         for kind in (type(None), bool, str, bytes):
             self._encoders[kind] = _itself
         self._encoders |= {
@@ -169,7 +171,7 @@ class Values:
         if isinstance(value, type):
             return self._class(value, depth)
         if isinstance(value, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
-            return self._record(value, list(kind._fields), list(tuple.__iter__(value)), depth)  # type: ignore[attr-defined]
+            return self._record(value, list(kind._fields), list(tuple.__iter__(value)), depth)
         if dataclasses.is_dataclass(value):
             fields = [field.name for field in dataclasses.fields(value)]
             return self._record(value, fields, [getattr(value, name, None) for name in fields], depth)

@@ -30,7 +30,7 @@ import types
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 __all__ = ["EXIT_CRASHED", "EXIT_NO_MEMORY", "EXIT_UNCONFINED", "main"]
 
@@ -48,6 +48,7 @@ class GuestOrder(NamedTuple):
     limits: dict[str, int]
     options: dict[str, Any]
     zygote: int
+    sock: socket.socket
 
 
 def main(arguments: list[str]) -> None:
@@ -74,13 +75,13 @@ def _run_guest(entry: Entry, order: GuestOrder) -> None:
     code = EXIT_CRASHED
     try:
         try:
-            report = dict(sandbox.lock_down(order.limits, order.tier, order.zygote))
-        except sandbox.SandboxFailed:
+            report: dict[str, Any] = {"pid": os.getpid(), **sandbox.lock_down(order.limits, order.tier, order.zygote)}
+        except sandbox.SandboxError:
             os._exit(EXIT_UNCONFINED)
         sandbox.forget()
         del sandbox
         sys.modules["__main__"] = types.ModuleType("__main__")
-        entry(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=3), report, order.options)
+        entry(order.sock, report, order.options)
         code = 0
     except MemoryError:
         code = EXIT_NO_MEMORY
@@ -116,7 +117,9 @@ class _Nursery:
                 continue
             try:
                 message = self._control.recv(_MESSAGE_BYTES)
-                order = self._answer(_unpack(message)) if message else self._end()
+                if not message:
+                    self._end()
+                order = self._answer(_unpack(message))
             except OSError:
                 self._end()
             if order is not None:
@@ -133,7 +136,7 @@ class _Nursery:
         return None
 
     def _fork(self, request: dict[str, Any]) -> GuestOrder | None:
-        order = GuestOrder(request["tier"], request["limits"], request["options"], os.getpid())
+        zygote = os.getpid()
         host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             pid = os.fork()
@@ -143,8 +146,8 @@ class _Nursery:
             self._control.send(_pack({"error": f"fork failed: {error.strerror}"}))
             return None
         if not pid:
-            self._leave(guest_end.detach(), host_end)
-            return order
+            sock = self._leave(guest_end.detach(), host_end)
+            return GuestOrder(request["tier"], request["limits"], request["options"], zygote, sock)
         pidfd = os.pidfd_open(pid)  # before anyone could reap: only this thread does
         self._guests += 1
         self._children[pidfd] = (self._guests, pid)
@@ -154,14 +157,15 @@ class _Nursery:
         guest_end.close()
         return None
 
-    def _leave(self, guest_end: int, host_end: socket.socket) -> None:
+    def _leave(self, guest_end: int, host_end: socket.socket) -> socket.socket:
         """In the child: keep one socket. Objects whose descriptors go are detached, or they would close number 3."""
         from proxyplane.guest import sandbox  # noqa: PLC0415
 
         self._control.detach()
         host_end.detach()
-        sandbox.close_all_but(guest_end)
+        kept = sandbox.close_all_but(guest_end)
         os.setsid()
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=kept)
 
     def _reap(self, pidfd: int, flags: int) -> None:
         guest, pid = self._children[pidfd]
@@ -175,7 +179,7 @@ class _Nursery:
         while len(self._statuses) > _STATUSES_KEPT:
             self._statuses.popitem(last=False)
 
-    def _end(self) -> None:
+    def _end(self) -> NoReturn:
         """Take all guests along. The kernel would (PDEATHSIG); this also leaves no zombies."""
         for _, pid in self._children.values():
             os.kill(pid, signal.SIGKILL)
@@ -199,7 +203,7 @@ def _prepare(settings: dict[str, str]) -> tuple[Entry, dict[str, Any]]:
     from proxyplane.guest import library  # noqa: PLC0415
 
     stdlib = library.read_library([settings["zones"]] if settings.get("zones") else [])
-    sys.meta_path.insert(2, stdlib)  # type: ignore[arg-type]
+    sys.meta_path.insert(2, stdlib)
     _load("msgpack", PathFinder.find_spec("msgpack", [settings["msgpack"]]))
     library.import_common()
     library.import_extensions()
@@ -209,11 +213,13 @@ def _prepare(settings: dict[str, str]) -> tuple[Entry, dict[str, Any]]:
     from proxyplane.guest import sandbox  # noqa: PLC0415
 
     library.close_import_system(stdlib)
+    library.hide_places(settings["package"])
     _scrub()
     sandbox.protect_zygote()
     limits = {"memory_bytes": 512 << 20, "cpu_seconds": 60, "open_files": 16}
     tier, reasons = sandbox.available(limits)
     gc.collect()
+    sandbox.settle()
     gc.freeze()
     elapsed = int((time.perf_counter() - begin) * 1e9)
     return entry, {"tier": tier, "reasons": reasons, "modules": len(stdlib.names), "prepared_ns": elapsed}

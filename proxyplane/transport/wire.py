@@ -99,13 +99,12 @@ class Limits(NamedTuple):
     """Length of a member's name."""
 
 
-_pack = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass", autoreset=True)
 _LENGTH = struct.Struct(">I")
 
 
 def encode_frame(message: list[Any]) -> bytes:
     """The bytes of one frame: big-endian u32 length, then the msgpack array."""
-    body = msgpack.packb(message, use_bin_type=True, unicode_errors="surrogatepass")
+    body: bytes = msgpack.packb(message, use_bin_type=True, unicode_errors="surrogatepass")
     return _LENGTH.pack(len(body)) + body
 
 

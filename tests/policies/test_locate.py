@@ -95,7 +95,7 @@ def test_strings_may_end_in_quotes() -> None:
 
 
 KEYS = st.sampled_from(["a", "b-1", '"c d"', "'e.f'", '"g\\"h"', "i . j"])
-STRINGS = st.text('ab#[]{},="\'\n\\', max_size=6)
+STRINGS = st.text("ab#[]{},=\"'\n\\", max_size=6)
 
 
 def _written(value: Any) -> str:
@@ -134,7 +134,8 @@ def test_the_scanner_finds_exactly_what_the_parser_finds(
     """For every text that `tomllib` reads, the located paths are the paths of its values, with lines in the text."""
     parts = [("", top), *tables]
     text = "\n".join(
-        head + "\n" + "".join(f" {key} = {_written(value)} # =\n" for key, value in body.items()) for head, body in parts
+        head + "\n" + "".join(f" {key} = {_written(value)} # =\n" for key, value in body.items())
+        for head, body in parts
     )
     lines = locate(text)
     assert set(lines) == _paths(tomllib.loads(text))

@@ -1,0 +1,1 @@
+"""Measurements, each beside the peer it is compared with, in one run."""

@@ -1,0 +1,311 @@
+"""The catalog: what each public member of a host library does, as data.
+
+    catalogs/*.toml -> Catalog.load() -> of(type), module(name) -> Entry -> expected(entry, receiver, args) -> Expected
+
+Deny by default: a member that no catalog line describes has the effect `unknown`. The lines are generated from the
+installed libraries by named rules and reviewed (`catalogs/generate.py`); their grammar is in `docs/catalog.md`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import hashlib
+import importlib.metadata
+import platform
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from proxyplane.catalogs.arguments import judge
+from proxyplane.catalogs.lines import Entry, Expected, Param, parse
+from proxyplane.errors import CatalogError
+
+__all__ = ["Catalog", "Entry", "Expected", "ModuleEntry", "Param", "TypeEntry"]
+
+_FOLDER: Final = Path(__file__).parent / "catalogs"
+_EMPTY: Final[Mapping[str, Entry]] = MappingProxyType({})
+
+
+class TypeEntry(NamedTuple):
+    """What is known of one real type: the catalog's lines, as far as that type really has the members."""
+
+    name: str
+    """The catalogued type, such as `pandas.DataFrame`; for a subclass that is not catalogued, its nearest base that is."""
+    builtin: str | None
+    """The built-in that its guest class inherits: `float int str bytes complex datetime timedelta tuple list dict`."""
+    carries: bool
+    """Instances cross as a value-carrying reference."""
+    dynamic: str | None
+    """Instances offer further attributes: `columns` (of a frame or groupby) or `fields` (of a record)."""
+    hashable: bool
+    members: Mapping[str, Entry]
+    """Methods, properties, class methods and class constants."""
+    dunders: Mapping[str, Entry]
+    constructor: Entry | None
+
+
+class ModuleEntry(NamedTuple):
+    """What is known of one module."""
+
+    name: str
+    members: Mapping[str, Entry]
+
+
+class _Table(NamedTuple):
+    """One `[type."..."]` table as written."""
+
+    name: str
+    inherits: tuple[str, ...]
+    builtin: str | None
+    carries: bool
+    dynamic: str | None
+    lines: dict[str, Entry]
+
+
+class Catalog:
+    """Catalog files, loaded. Immutable; `load` keeps one per set of names."""
+
+    def __init__(self, files: Iterable[tuple[str, bytes]]) -> None:
+        digest = hashlib.sha256()
+        self.unreviewed: tuple[str, ...] = ()
+        """Libraries whose installed version no catalog was reviewed for. Their entries do not count."""
+        self._types: dict[str, _Table] = {}
+        self._modules: dict[str, dict[str, Entry]] = {}
+        self._flat: dict[str, dict[str, Entry]] = {}
+        self._known: WeakKeyDictionary[type, TypeEntry | None] = WeakKeyDictionary()
+        for name, text in sorted(files):
+            digest.update(hashlib.sha256(name.encode() + b"\0" + text).digest())
+            self._add(name, text)
+        self.digest = f"sha256:{digest.hexdigest()[:16]}"
+        """Changes with every line of every file."""
+        self._ready = {name: ModuleEntry(name, MappingProxyType(lines)) for name, lines in self._modules.items()}
+
+    @classmethod
+    def load(cls, *names: str, extra: Iterable[str | Path] = ()) -> Catalog:
+        """The packaged catalogs of these names (by default all), and further files.
+
+        Args:
+            names: names of packaged files without `.toml`, such as `pandas`.
+            extra: paths of other catalog files.
+
+        Raises:
+            CatalogError: a file that does not exist or cannot be used; with file, key and hint.
+        """
+        return _load(cls, names, tuple(str(path) for path in extra))
+
+    def of(self, kind: type) -> TypeEntry | None:
+        """What is known of a type; None when neither it nor a base of it is catalogued.
+
+        Of a subclass that is not itself catalogued, a member counts only where the class that defines it stands at or
+        after the catalogued class in the method resolution order: an override is code that nobody reviewed.
+        """
+        try:
+            return self._known[kind]
+        except KeyError:
+            found = self._known[kind] = self._resolve(kind)
+            return found
+
+    def module(self, dotted: str) -> ModuleEntry | None:
+        """What is known of a module."""
+        return self._ready.get(dotted)
+
+    def expected(self, entry: Entry, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expected:
+        """The effects of a call with these very arguments.
+
+        Args:
+            entry: the line of the called member.
+            receiver: the object whose member it is; the type or module for functions and class methods.
+            args: positional arguments without self.
+            kwargs: keyword arguments.
+        """
+        if not entry.params:
+            return Expected(entry.effects, (), ())
+        return judge(self, entry, receiver, args, kwargs)
+
+    def function(self, value: Any) -> Entry | None:
+        """The line of a function of a catalogued module, found by identity; None for any other object."""
+        module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+        if type(module) is not str or type(name) is not str:
+            return None
+        line = self._modules.get(module, {}).get(name)
+        return line if line is not None and getattr(sys.modules.get(module), name, None) is value else None
+
+    # Reading files
+
+    def _add(self, file: str, text: bytes) -> None:
+        try:
+            content = tomllib.loads(text.decode())
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise CatalogError(f"{file}: not TOML ({error})") from None
+        for key in content:
+            if key not in ("library", "versions", "module", "type"):
+                raise CatalogError(f"{file}: unknown key {key!r} (a catalog has library, versions, module and type)")
+        library, versions = content.get("library"), content.get("versions")
+        if not isinstance(library, str) or not isinstance(versions, str):
+            raise CatalogError(f"{file}: library and versions are missing (write library = \"pandas\", versions = \">=3\")")
+        if not _reviewed(library, versions, file):
+            self.unreviewed += (library,)
+            return
+        for name, lines in _tables(content, "module", file):
+            if name in self._modules:
+                raise CatalogError(f"{file}: module {name!r} is described twice (keep one table)")
+            self._modules[name] = {key: _line(file, name, key, line) for key, line in lines.items()}
+        for name, lines in _tables(content, "type", file):
+            if name in self._types:
+                raise CatalogError(f"{file}: type {name!r} is described twice (keep one table)")
+            self._types[name] = _table(file, name, lines)
+
+    def _lines(self, name: str, seen: frozenset[str] = frozenset()) -> dict[str, Entry]:
+        """The lines of a table with those that it inherits; its own come last and win."""
+        found = self._flat.get(name)
+        if found is not None:
+            return found
+        table = self._types[name]
+        merged: dict[str, Entry] = {}
+        for base in reversed(table.inherits):
+            if base not in self._types or base in seen:
+                raise CatalogError(f"type {name!r} inherits {base!r}, which no loaded catalog describes (or which is itself)")
+            merged |= {key: line for key, line in self._lines(base, seen | {name}).items() if key != "()"}
+        merged |= table.lines
+        self._flat[name] = merged
+        return merged
+
+    # Real types
+
+    def _resolve(self, kind: type) -> TypeEntry | None:
+        order = type.__dict__["__mro__"].__get__(kind)
+        for position, base in enumerate(order):
+            table = self._find(base)
+            if table is None:
+                if "__getattribute__" in vars(base) or "__getattr__" in vars(base):
+                    return None
+                continue
+            return self._entry(table, order, position)
+        return None
+
+    def _find(self, kind: type) -> _Table | None:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        exact = self._types.get(name)
+        if exact is not None:
+            return exact if _is_the_one(kind, name) else None
+        family = self._types.get(f"{kind.__module__}.*")
+        if family is None or family.builtin is None:
+            return None
+        return family if issubclass(kind, getattr(builtins, family.builtin)) else None
+
+    def _entry(self, table: _Table, order: tuple[type, ...], position: int) -> TypeEntry:
+        trusted = set(order[position:])
+        members: dict[str, Entry] = {}
+        dunders: dict[str, Entry] = {}
+        constructor = None
+        for name, line in self._lines(table.name).items():
+            if name == "()":
+                constructor = line if position == 0 else None
+                continue
+            owner = next((cls for cls in order if name in vars(cls)), None)
+            if owner is None and "instance" not in line.flags:
+                continue
+            if owner is not None and (owner not in trusted or vars(owner)[name] is None):
+                continue
+            (dunders if name.startswith("__") else members)[name] = line
+        return TypeEntry(
+            table.name,
+            table.builtin,
+            table.carries,
+            table.dynamic,
+            "__hash__" in dunders,
+            MappingProxyType(members),
+            MappingProxyType(dunders),
+            constructor,
+        )
+
+
+@functools.lru_cache(maxsize=32)
+def _load(cls: type[Catalog], names: tuple[str, ...], extra: tuple[str, ...]) -> Catalog:
+    paths = [_FOLDER / f"{name}.toml" for name in names] if names else sorted(_FOLDER.glob("*.toml"))
+    files = []
+    for path in (*paths, *map(Path, extra)):
+        try:
+            files.append((path.name, path.read_bytes()))
+        except OSError as error:
+            known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+            raise CatalogError(f"{path}: {error.strerror} (packaged catalogs: {known})") from None
+    return cls(files)
+
+
+def _is_the_one(kind: type, name: str) -> bool:
+    """Whether a class is the library's own, where that can be looked up: a name alone is easily forged."""
+    module, _, path = name.rpartition(".")
+    owner = sys.modules.get(module)
+    found = getattr(owner, path, None) if owner is not None else None
+    return found is kind or not isinstance(found, type)
+
+
+def _tables(content: dict[str, Any], key: str, file: str) -> list[tuple[str, dict[str, Any]]]:
+    found = content.get(key, {})
+    if not isinstance(found, dict):
+        raise CatalogError(f"{file}: {key!r} is not a table (write [{key}.\"pandas\"])")
+    flat: list[tuple[str, dict[str, Any]]] = []
+
+    def walk(prefix: str, table: dict[str, Any]) -> None:
+        lines = {name: line for name, line in table.items() if not isinstance(line, dict)}
+        if lines or not table:
+            flat.append((prefix, lines))
+        for name, line in table.items():
+            if isinstance(line, dict):
+                walk(f"{prefix}.{name}" if prefix else name, line)
+
+    walk("", found) if found else None
+    return [(name, lines) for name, lines in flat if name]
+
+
+def _line(file: str, owner: str, name: str, line: Any) -> Entry:
+    try:
+        if not isinstance(line, str):
+            raise ValueError(f"expected a text such as \"method compute\", got a {type(line).__name__}")  # noqa: TRY004
+        return parse(f"{owner}.{name}", name, line)
+    except ValueError as error:
+        raise CatalogError(f"{file}: {owner}.{name}: {error}") from None
+
+
+def _table(file: str, name: str, lines: dict[str, Any]) -> _Table:
+    rest = dict(lines)
+    inherits, builtin = rest.pop("inherits", []), rest.pop("builtin", None)
+    carries, dynamic = rest.pop("carries", False), rest.pop("dynamic", None)
+    if not isinstance(inherits, list) or not all(isinstance(base, str) for base in inherits):
+        raise CatalogError(f"{file}: {name}.inherits is not a list of type names")
+    if type(carries) is not bool or dynamic not in (None, "columns", "fields"):
+        raise CatalogError(f"{file}: {name}: carries is true or false, dynamic is \"columns\" or \"fields\"")
+    own = {key: _line(file, name, key, line) for key, line in rest.items()}
+    return _Table(name, tuple(inherits), builtin, carries, dynamic, own)
+
+
+def _reviewed(library: str, versions: str, file: str) -> bool:
+    """Whether the installed version lies within the reviewed ones; a library that is not installed does no harm."""
+    try:
+        version = platform.python_version() if library == "builtins" else importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return True
+    return all(_within(version, bound.strip(), file) for bound in versions.split(","))
+
+
+def _within(version: str, bound: str, file: str) -> bool:
+    operators = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "==": lambda a, b: a == b, "<": lambda a, b: a < b}
+    for text, compare in operators.items():
+        if bound.startswith(text):
+            limit = bound.removeprefix(text).strip()
+            if all(part.isdigit() for part in limit.split(".")):
+                width = len(limit.split("."))
+                return bool(compare(_numbers(version, width), _numbers(limit, width)))
+    raise CatalogError(f"{file}: versions: {bound!r} is not a bound (write >=3.0,<4)")
+
+
+def _numbers(version: str, width: int) -> tuple[int, ...]:
+    parts = ["".join(c for c in part if c.isdigit()) or "0" for part in version.split(".")]
+    return tuple(int(part) for part in [*parts, *["0"] * width][:width])
+

@@ -1,0 +1,233 @@
+"""What a call does because of its arguments: the parameter rules of a catalog line, applied.
+
+Measured on pandas: `df.agg("to_csv", path_or_buf=p)` writes its file and then raises, so texts that name methods are
+resolved before anything is called. Nothing here calls a method of an argument that the plane did not make itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from proxyplane.catalogs.expression import is_plain
+from proxyplane.catalogs.lines import Entry, Expected, Param
+from proxyplane.effects import Effect
+
+if TYPE_CHECKING:
+    from proxyplane.catalog import Catalog
+
+__all__ = ["judge"]
+
+_ABSENT: Final = object()
+_MAX_DEPTH: Final = 4
+_URL: Final = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:|.*(?:::|://)", re.DOTALL)
+"""Wider than a path that libraries take for a URL: `file:/etc/passwd` and `simplecache::s3://x` are opened as URLs too."""
+_DROPPED: Final = str.maketrans("", "", "\t\r\n")
+"""What `urllib` takes out of a URL before it reads it."""
+_PATHS: Final = (pathlib.PurePosixPath, pathlib.PosixPath)
+_BUFFERS: Final = (io.StringIO, io.BytesIO)
+_PATH_EFFECT: Final = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE}
+_FAMILIES: Final = (
+    ("pandas", "DataFrame"),
+    ("pandas", "Series"),
+    ("pandas", "Index"),
+    ("pandas.api.typing", "DataFrameGroupBy"),
+    ("pandas.api.typing", "SeriesGroupBy"),
+    ("pandas.api.typing", "Rolling"),
+    ("pandas.api.typing", "Expanding"),
+    ("pandas.api.typing", "ExponentialMovingWindow"),
+    ("pandas.api.typing", "Resampler"),
+)
+"""Types on which pandas may look up a method that a text names, whatever it was called on."""
+
+
+def judge(catalog: Catalog, entry: Entry, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expected:
+    """The effects of one call. See `Catalog.expected`."""
+    verdict = _Judgement(catalog, receiver)
+    verdict.effects |= entry.effects
+    for param in entry.params:
+        value = _argument(param, args, kwargs)
+        if param.action == "named":
+            verdict.named(param, value, args, kwargs, 0)
+        elif param.action == "fills-after-inputs":
+            verdict.fill_after_inputs(receiver, args, kwargs)
+        elif value is not _ABSENT:
+            verdict.given(param, value)
+    return Expected(frozenset(verdict.effects), tuple(verdict.mutated), tuple(verdict.paths))
+
+
+def _argument(param: Param, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if param.position is not None and param.position < len(args):
+        return args[param.position]
+    return kwargs.get(param.name, _ABSENT)
+
+
+class _Judgement:
+    """Effects, changed objects and paths of one call, as they are found."""
+
+    def __init__(self, catalog: Catalog, receiver: Any) -> None:
+        self.catalog = catalog
+        self.receiver = receiver
+        self.effects: set[Effect] = set()
+        self.mutated: list[Any] = []
+        self.paths: list[tuple[Effect, str]] = []
+
+    def given(self, param: Param, value: Any) -> None:
+        """One argument that was given, under any rule but `named`."""
+        action = param.action
+        if action in _PATH_EFFECT:
+            self.path(_PATH_EFFECT[action], value)
+        elif action == "expression":
+            if type(value) is not str or not is_plain(value):
+                self.effects.add(Effect.UNKNOWN)
+        elif action == "fills":
+            self.fill(value)
+        elif action == "never":
+            if value is not None and value is not False:
+                self.effects.add(Effect.UNKNOWN)
+        elif action.startswith("one-of("):
+            allowed = action[len("one-of(") : -1].split("|")
+            if value is not None and (type(value) not in (str, bool, int) or str(value) not in allowed):
+                self.effects.add(Effect.UNKNOWN)
+        elif _truthy(value):
+            self.effects.add(Effect(action))
+
+    def path(self, effect: Effect, value: Any) -> None:
+        """A value where a path is accepted."""
+        kind = type(value)
+        if value is None or kind in _BUFFERS or _is_stand_in(kind):
+            return
+        if isinstance(value, (str, bytes)) or kind in _PATHS:
+            text = os.fsdecode(value)
+            found = Effect.NET if _URL.match(text.translate(_DROPPED)) else effect
+            if found is effect:
+                text = os.path.expanduser(text)  # as the library will
+            self.effects.add(found)
+            self.paths.append((found, text))
+            return
+        self.effects.add(Effect.UNKNOWN)
+
+    def fill(self, value: Any) -> None:
+        """A value that the call writes into, or several in a tuple."""
+        if value is None:
+            return
+        self.effects.add(Effect.MUTATE)
+        if type(value) in (tuple, list):
+            self.mutated.extend(item for item in value if item is not None)
+        else:
+            self.mutated.append(value)
+
+    def fill_after_inputs(self, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A universal function takes its outputs after its inputs."""
+        inputs = getattr(receiver, "nin", None)
+        outputs = args[inputs:] if type(inputs) is int else args[1:]
+        for value in (*outputs, kwargs.get("out")):
+            self.fill(value)
+
+    # Texts that name methods
+
+    def named(self, param: Param, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any], depth: int) -> None:
+        """A function given by name, by several names, or as named aggregations in the keyword arguments."""
+        others = [item for item in args if item is not value]
+        rest = {name: item for name, item in kwargs.items() if item is not value}
+        specs: list[Any] = [value]
+        if value is _ABSENT or value is None:
+            specs = [item[1] if isinstance(item, tuple) and len(item) == 2 else item for item in rest.values()]
+        for name in _names(specs, 0):
+            if name is None:
+                self.effects.add(Effect.UNKNOWN)
+            else:
+                self.member(name, others, rest, depth)
+
+    def member(self, name: str, args: list[Any], kwargs: dict[str, Any], depth: int) -> None:
+        """All that a method of this name could do with what remains of the arguments."""
+        if name.startswith("_") or depth >= _MAX_DEPTH:
+            self.effects.add(Effect.UNKNOWN)
+            return
+        entries = list(self._entries(name))
+        for entry in entries:
+            if entry is None:
+                self.effects.add(Effect.UNKNOWN)
+                continue
+            self.effects |= entry.effects
+            for param in entry.params:
+                values = [kwargs[param.name]] if param.name in kwargs else []
+                values.extend(_flat(args))
+                values.extend(_flat([kwargs.get("args", ())]))
+                for value in values:
+                    if param.action == "named":
+                        self.named(param, value, tuple(args), kwargs, depth + 1)
+                    elif param.action == "fills-after-inputs":
+                        self.fill(value)
+                    elif param.action != "never" or param.name in kwargs:
+                        self.given(param, value)
+
+    def _entries(self, name: str) -> Iterator[Entry | None]:
+        """The lines under which pandas may find a name; None for a member that is really there but not catalogued."""
+        known = False
+        for kind in (type(self.receiver), *_family_types()):
+            entry = self.catalog.of(kind)
+            line = entry.members.get(name) if entry is not None else None
+            if line is not None:
+                known = True
+                yield line
+            elif any(name in vars(base) for base in kind.__mro__):
+                known = True
+                yield None
+        numpy = sys.modules.get("numpy")
+        if not known and hasattr(numpy, name):
+            module = self.catalog.module("numpy")
+            yield module.members.get(name) if module is not None else None
+
+
+def _family_types() -> Iterator[type]:
+    for module, name in _FAMILIES:
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type):
+            yield kind
+
+
+def _names(specs: Iterable[Any], depth: int) -> Iterator[str | None]:
+    """The names in a specification; None for something that may hide one."""
+    for spec in specs:
+        if isinstance(spec, str):
+            yield str(spec)
+        elif depth > _MAX_DEPTH:
+            yield None
+        elif isinstance(spec, dict):
+            yield from _names(spec.values(), depth + 1)
+        elif isinstance(spec, (list, tuple, set, frozenset)):
+            yield from _names(spec, depth + 1)
+        elif _named_agg(spec):
+            yield from _names([spec.aggfunc], depth + 1)
+        elif not callable(spec) and spec is not None and type(spec) not in (int, float, bool):
+            yield None
+
+
+def _named_agg(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "pandas" and kind.__qualname__ in ("NamedAgg", "NamedFunc")
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if type(value) in (list, tuple):
+            yield from value
+        else:
+            yield value
+
+
+def _truthy(value: Any) -> bool:
+    if value is None or type(value) in (bool, int):
+        return bool(value)
+    return True
+
+
+def _is_stand_in(kind: type) -> bool:
+    """Whether the plane made it for something of the guest's own: a function, a file, a record."""
+    return kind.__module__.startswith("proxyplane.")

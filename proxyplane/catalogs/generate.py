@@ -1,0 +1,315 @@
+"""Writes the packaged catalogs from the installed libraries.
+
+    python -m proxyplane.catalogs.generate          # rewrite proxyplane/catalogs/*.toml
+    python -m proxyplane.catalogs.generate --check  # exit 1 when a file differs from what would be written
+
+What is introspected: which members there are, of what kind, and at which position a parameter stands. What they do is
+decided by hand: the tables in `review_pandas`, `review_numpy` and `review_builtins`. A member that no table speaks of
+computes something new and changes nothing; that default was checked for every line, and a new version of a library is
+reviewed as the diff of the generated file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Review", "TypeReview", "main", "render"]
+
+FOLDER = Path(__file__).parent
+_DUNDERS = frozenset(
+    "__len__ __contains__ __iter__ __next__ __getitem__ __setitem__ __delitem__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ "
+    "__hash__ __bool__ __int__ __float__ __complex__ __index__ __round__ __trunc__ __floor__ __ceil__ __reversed__ __neg__ "
+    "__pos__ __invert__ __abs__ __repr__ __str__ __format__ __enter__ __exit__ __call__ __copy__ __deepcopy__".split()
+)
+_OPERATORS = "add sub mul truediv floordiv mod pow matmul divmod and or xor lshift rshift".split()
+_ARITHMETIC = frozenset(f"__{side}{name}__" for name in _OPERATORS for side in ("", "r"))
+_IN_PLACE = frozenset(f"__i{name}__" for name in _OPERATORS)
+_SHOWING = frozenset(("__repr__", "__str__", "__format__"))
+
+
+class TypeReview(NamedTuple):
+    """How one type is described."""
+
+    path: str
+    """`module:Name`, where it can be imported from."""
+    inherits: tuple[str, ...] = ()
+    """Names of other tables. Lines that say the same are left out here."""
+    meta: tuple[str, ...] = ()
+    """Lines about the type itself, such as `carries = true`."""
+    only: frozenset[str] | None = None
+    """If given, no members but these."""
+    make: str | None = "compute"
+    """What calling the type does; None: it cannot be called."""
+    hashable: bool = True
+    """False where `__hash__` exists and raises."""
+    extra: tuple[str, ...] = ()
+    """Whole lines for what instances have and the class does not."""
+    immutable: bool = False
+    """In-place operators give a new object."""
+
+
+class Review(NamedTuple):
+    """All hand decisions about one library."""
+
+    library: str
+    versions: str
+    types: tuple[TypeReview, ...]
+    modules: dict[str, tuple[str, ...] | None]
+    """Module name to the names that are left out; a tuple that begins with `only` lists what is kept instead."""
+    lines: dict[str, str]
+    """`Type.member`, `module.member` or `.member` to its line without positions."""
+    absent: frozenset[str]
+    """The same keys: members that are not in the catalog."""
+    params: dict[str, str]
+    """Parameter name to action, wherever a parameter has that name."""
+    schema: frozenset[str]
+    """Properties and methods that give schema."""
+    fresh: frozenset[str]
+    """Members whose containers were made for the call."""
+
+
+def render(review: Review) -> str:
+    """The catalog file of a library, as text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return "\n".join([*_header(review), *_modules(review), *_types(review)]) + "\n"
+
+
+def _header(review: Review) -> Iterator[str]:
+    yield "# Written by proxyplane/catalogs/generate.py from the reviewed tables beside it; the grammar is in docs/catalog.md."
+    yield f'library  = "{review.library}"'
+    yield f'versions = "{review.versions}"'
+
+
+def _modules(review: Review) -> Iterator[str]:
+    described = {_type_name(_load(entry.path)) for entry in review.types}
+    for name, left_out in review.modules.items():
+        module = importlib.import_module(name)
+        keep = frozenset(left_out[1:]) if left_out and left_out[0] == "only" else None
+        yield ""
+        yield f'[module."{name}"]'
+        for member in sorted(dir(module)):
+            if member.startswith("_") or (keep is not None and member not in keep):
+                continue
+            if (keep is None and member in (left_out or ())) or _is_absent(review, name, member):
+                continue
+            line = _module_line(review, name, member, getattr(module, member), described)
+            if line is not None:
+                yield f"{_key(member)} = {_quoted(line)}"
+
+
+def _module_line(review: Review, module: str, member: str, value: Any, described: set[str]) -> str | None:
+    hand = review.lines.get(f"{module}.{member}")
+    if hand is not None:
+        return _with_positions(review, hand, value, bound=True)
+    if isinstance(value, types.ModuleType):
+        return "module" if value.__name__ in review.modules and value.__name__ == f"{module}.{member}" else None
+    if isinstance(value, type):
+        known = _type_name(value) in described or (issubclass(value, BaseException) and value.__module__ != "builtins")
+        return "type" if known else None
+    if callable(value) and _is_function(value):
+        words = ["function", "compute"]
+        if member in review.fresh:
+            words.append("fresh")
+        return _with_positions(review, " ".join(words), value, bound=True)
+    if type(value) in (int, float, str, bool, type(None)) or _type_name(type(value)) in described:
+        return "constant"
+    return None
+
+
+def _is_function(value: Any) -> bool:
+    kinds = ("function", "builtin_function_or_method", "_ArrayFunctionDispatcher", "ufunc", "method", "cython_function_or_method")
+    return type(value).__name__ in kinds
+
+
+def _types(review: Review) -> Iterator[str]:
+    written: dict[str, dict[str, str]] = {}
+    for entry in review.types:
+        kind = _load(entry.path)
+        name = _type_name(kind)
+        inherited: dict[str, str] = {}
+        for base in reversed(entry.inherits):
+            inherited |= written.get(base, {})
+        own = dict(_members(review, entry, kind))
+        written[name] = inherited | own
+        yield ""
+        yield f'[type."{name}"]'
+        if entry.inherits:
+            yield f"inherits = [{', '.join(_quoted(base) for base in entry.inherits)}]"
+        yield from entry.meta
+        if entry.make is not None:
+            yield f'"()" = {_quoted(_with_positions(review, entry.make, kind, bound=True))}'
+        for member, line in own.items():
+            if inherited.get(member) != line:
+                yield f"{_key(member)} = {_quoted(line)}"
+        yield from entry.extra
+
+
+def _members(review: Review, entry: TypeReview, kind: type) -> Iterator[tuple[str, str]]:
+    for member in sorted(dir(kind), key=lambda name: (name.startswith("__"), name)):
+        special = member in _DUNDERS or member in _ARITHMETIC or member in _IN_PLACE
+        if (member.startswith("_") and not special) or (entry.only is not None and member not in entry.only):
+            continue
+        if _is_absent(review, kind.__name__, member):
+            continue
+        static = inspect.getattr_static(kind, member, None)
+        if static is None or (member == "__hash__" and not entry.hashable):
+            continue
+        line = _special_line(review, entry, kind, member) if special else _member_line(review, kind, member, static)
+        if line is not None:
+            yield member, line
+
+
+def _special_line(review: Review, entry: TypeReview, kind: type, member: str) -> str:
+    for owner in kind.__mro__:
+        hand = review.lines.get(f"{owner.__name__}.{member}")
+        if hand is not None:
+            return hand
+    hand = review.lines.get(f".{member}")
+    if hand is not None:
+        return hand
+    if member in _SHOWING:
+        return "reveal reveals=display"
+    if member in ("__setitem__", "__delitem__") or (member in _IN_PLACE and not entry.immutable):
+        return "mutate"
+    if member == "__len__":
+        return "read schema"
+    if member in ("__hash__", "__enter__", "__exit__"):
+        return "read" if member == "__hash__" else "compute"
+    if member == "__iter__":
+        return "compute pure"
+    return "compute fresh" if "divmod" in member else "compute"
+
+
+def _member_line(review: Review, kind: type, member: str, static: Any) -> str | None:
+    value = getattr(kind, member, static)
+    for owner in kind.__mro__:
+        hand = review.lines.get(f"{owner.__name__}.{member}")
+        if hand is not None:
+            return _with_positions(review, hand, value, bound=_bound(static))
+    hand = review.lines.get(f".{member}")
+    if hand is not None:
+        return _with_positions(review, hand, value, bound=_bound(static))
+    word = _kind_word(static)
+    if word == "constant":
+        return "constant" if type(value) in (int, float, str, bool) or isinstance(value, kind) else None
+    if word == "property":
+        effect = "read"
+    else:
+        effect = "read" if member in review.schema else "compute"
+    words = [word, effect]
+    if member in review.schema:
+        words.append("schema")
+    if member in review.fresh:
+        words.append("fresh")
+    return _with_positions(review, " ".join(words), value, bound=_bound(static))
+
+
+def _kind_word(static: Any) -> str:
+    if isinstance(static, classmethod) or type(static).__name__ == "classmethod_descriptor":
+        return "classmethod"
+    if isinstance(static, staticmethod):
+        return "classmethod"
+    if isinstance(static, type) or type(static).__name__ == "Accessor" or hasattr(type(static), "__get__") and not callable(static):
+        return "property"
+    return "method" if callable(static) else "constant"
+
+
+def _bound(static: Any) -> bool:
+    return _kind_word(static) == "classmethod"
+
+
+def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> str:
+    """Add what parameter names say, and the position of each parameter."""
+    positions = _positions(value, bound)
+    words = line.split()
+    if any(word.split(":")[0].split("@")[0] == "!params" for word in words):
+        words.remove("!params")
+    elif positions is not None:
+        mentioned = {re.split("[@:]", word)[0] for word in words if ":" in word}
+        dismissed = {word[1:] for word in words if word.startswith("-")}
+        words = [word for word in words if not word.startswith("-")]
+        words += [f"{name}:{review.params[name]}" for name in positions if name in review.params and name not in mentioned | dismissed]
+    return " ".join(_with_position(word, positions or {}) for word in words)
+
+
+def _with_position(word: str, positions: dict[str, int | None]) -> str:
+    name, colon, action = word.partition(":")
+    if not colon or "@" in name or positions.get(name) is None:
+        return word
+    return f"{name}@{positions[name]}:{action}"
+
+
+def _positions(value: Any, bound: bool) -> dict[str, int | None] | None:
+    """Parameters in order, each with its position without self, or None where it goes by name only."""
+    try:
+        parameters = list(inspect.signature(value).parameters.values())
+    except (ValueError, TypeError):
+        return None
+    if not bound and not inspect.ismethod(value) and parameters and parameters[0].name == "self":
+        parameters = parameters[1:]
+    found: dict[str, int | None] = {}
+    counted = True
+    for position, parameter in enumerate(parameters):
+        counted = counted and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            found[parameter.name] = position if counted else None
+    return found
+
+
+def _is_absent(review: Review, owner: str, member: str) -> bool:
+    return f"{owner}.{member}" in review.absent or f".{member}" in review.absent
+
+
+def _load(path: str) -> type:
+    module, _, name = path.partition(":")
+    value: Any = importlib.import_module(module)
+    for part in name.split("."):
+        value = getattr(value, part)
+    if not isinstance(value, type):
+        raise TypeError(f"{path} is no type; correct the review")
+    return value
+
+
+def _type_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def reviews() -> list[Review]:
+    """The reviews of all packaged catalogs; imports the libraries."""
+    names = ("review_builtins", "review_numpy", "review_pandas")
+    return [importlib.import_module(f"proxyplane.catalogs.{name}").REVIEW for name in names]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with `--check` compare them; the exit code."""
+    differing = []
+    for review in reviews():
+        path = FOLDER / f"{review.library}.toml"
+        text = render(review)
+        if not path.exists() or path.read_text() != text:
+            differing.append(path.name)
+            if "--check" not in arguments:
+                path.write_text(text)
+    print("\n".join(differing) or "the catalogs are as generated")
+    return 1 if differing and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

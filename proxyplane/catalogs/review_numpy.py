@@ -1,0 +1,218 @@
+"""Hand decisions about numpy.
+
+Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `flat`, `view` of another type, `setflags`,
+`resize`, `frombuffer`, `from_dlpack`, stride tricks), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`),
+process-wide state (`seterr*`, `set_printoptions`, `errstate`, `setbufsize`), texts that are evaluated in the caller's
+frames (`bmat`), pickles, compilers and test runners.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from proxyplane.catalogs.generate import Review, TypeReview
+
+np: Any = importlib.import_module("numpy")  # by name: only the generator reads this table
+
+_ABSTRACT = "number integer signedinteger unsignedinteger inexact floating complexfloating flexible character".split()
+_CONCRETE = sorted(
+    {kind.__name__ for kind in np.generic.__subclasses__()}
+    | {name for name in dir(np) if isinstance(getattr(np, name), type) and issubclass(getattr(np, name), np.generic)}
+)
+_BUILTIN = {"float64": "float", "str_": "str", "bytes_": "bytes", "complex128": "complex"}
+_GENERATORS = ("Generator", "RandomState")
+_DTYPES = sorted(name for name in dir(np.dtypes) if name.endswith("DType"))
+_POLYNOMIALS = ("Polynomial", "Chebyshev", "Hermite", "HermiteE", "Laguerre", "Legendre")
+
+
+def _scalars() -> list[TypeReview]:
+    found = [TypeReview("numpy:generic", make=None, immutable=True)]
+    seen = {np.generic}
+    found.extend(TypeReview(f"numpy:{name}", ("numpy.generic",), make=None, immutable=True) for name in _ABSTRACT)
+    seen |= {getattr(np, name) for name in _ABSTRACT}
+    for name in _CONCRETE:
+        kind = getattr(np, name, None)
+        if kind is None or kind in seen:
+            continue
+        seen.add(kind)
+        if kind in (np.void, np.object_, np.record):
+            meta: tuple[str, ...] = ()
+        else:
+            builtin = _BUILTIN.get(kind.__name__)
+            meta = ("carries = true", *([f'builtin = "{builtin}"'] if builtin else []))
+        only = None if kind is not np.record and kind is not np.void else _VOID
+        found.append(TypeReview(f"numpy:{kind.__name__}", ("numpy.generic",), meta, only, immutable=True))
+    return found
+
+
+_VOID = frozenset("dtype item tolist shape size ndim nbytes itemsize __getitem__ __len__ __eq__ __ne__ __repr__ __str__ __hash__".split())
+_FINFO = "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal smallest_subnormal tiny".split()
+_RESULTS = ("EigResult", "EighResult", "QRResult", "SlogdetResult", "SVDResult")
+
+REVIEW = Review(
+    library="numpy",
+    versions=">=2.0,<3",
+    types=(
+        TypeReview("numpy:ndarray", make="compute zeroed buffer:never offset:never strides:never"),
+        *_scalars(),
+        TypeReview("numpy:dtype", only=frozenset(
+            "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative itemsize kind name names "
+            "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __repr__ __str__ "
+            "__getitem__ __len__ __bool__".split()
+        )),
+        *(TypeReview(f"numpy.dtypes:{name}", ("numpy.dtype",), only=frozenset()) for name in _DTYPES),
+        TypeReview("numpy:ufunc", make=None, only=frozenset(
+            "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types __call__ __repr__ __str__ "
+            "__eq__ __ne__ __hash__".split()
+        )),
+        TypeReview("numpy.random:Generator"),
+        TypeReview("numpy.random:RandomState"),
+        *(
+            TypeReview(f"numpy.random:{name}", only=frozenset(("jumped", "spawn", "__eq__", "__ne__", "__hash__", "__repr__")))
+            for name in ("BitGenerator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence")
+        ),
+        TypeReview("numpy:poly1d"),
+        *(TypeReview(f"numpy.polynomial:{name}") for name in _POLYNOMIALS),
+        TypeReview("numpy:vectorize", only=frozenset(("__call__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__"))),
+        TypeReview("numpy:finfo", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
+                   extra=tuple(f'{name} = "property read instance"' for name in _FINFO)),
+        TypeReview("numpy:iinfo", only=frozenset(("max", "min", "__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
+                   extra=tuple(f'{name} = "property read instance"' for name in ("bits", "dtype", "kind"))),
+        TypeReview("numpy:ndenumerate"),
+        TypeReview("numpy:ndindex", only=frozenset(("__iter__", "__next__", "__repr__", "__str__"))),
+        TypeReview("numpy:busdaycalendar"),
+        *(
+            TypeReview(f"numpy.lib._index_tricks_impl:{name}", make=None, only=frozenset(("__getitem__", "__len__", "__repr__", "__eq__", "__hash__")))
+            for name in ("IndexExpression", "RClass", "CClass", "nd_grid", "MGridClass", "OGridClass")
+        ),
+        TypeReview("numpy.ma:MaskedArray", ("numpy.ndarray",), make="compute"),
+        TypeReview("numpy.rec:recarray", ("numpy.ndarray",), ('dynamic = "fields"',), make=None, only=frozenset()),
+        TypeReview("numpy:matrix", ("numpy.ndarray",)),
+        TypeReview("numpy.char:chararray", ("numpy.ndarray",), make=None),
+        *(TypeReview(f"numpy.linalg._linalg:{name}", ("builtins.tuple",), ('builtin = "tuple"',), make=None) for name in _RESULTS),
+        *(TypeReview(f"numpy.exceptions:{name}", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")))
+          for name in ("AxisError", "ComplexWarning", "DTypePromotionError", "RankWarning", "TooHardError", "VisibleDeprecationWarning")),
+        TypeReview("numpy.linalg:LinAlgError", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))),
+    ),
+    modules={
+        "numpy": (
+            "DataSource bmat core ctypeslib errstate f2py flatiter from_dlpack frombuffer fromfile fromregex fromstring "
+            "get_include get_printoptions getbufsize geterr geterrcall info lib load memmap nditer nested_iters "
+            "printoptions recarray save savez savez_compressed seterr seterrcall set_printoptions setbufsize "
+            "shares_memory show_config show_runtime test typing"
+        ).split(),
+        "numpy.linalg": ("test",),
+        "numpy.fft": ("test",),
+        "numpy.random": ("bit_generator", "get_bit_generator", "get_state", "mtrand", "set_bit_generator", "set_state", "test"),
+        "numpy.ma": (
+            "MAError MaskError core empty empty_like extras frombuffer fromflex masked_all masked_all_like test "
+            "masked_print_option mvoid"
+        ).split(),
+        "numpy.char": ("chararray",),
+        "numpy.strings": (),
+        "numpy.rec": ("fromfile", "fromstring", "recarray", "format_parser", "array"),
+        "numpy.dtypes": (),
+        "numpy.exceptions": (),
+        "numpy.polynomial": ("only", *_POLYNOMIALS),
+        "numpy.testing": (
+            "only assert_ assert_allclose assert_almost_equal assert_approx_equal assert_array_almost_equal assert_array_equal "
+            "assert_array_less assert_equal"
+        ).split(),
+    },  # type: ignore[arg-type]
+    lines={
+        "numpy.empty": "function compute zeroed",
+        "numpy.empty_like": "function compute zeroed",
+        "numpy.copyto": "function compute dst:fills",
+        "numpy.put": "function compute a:fills",
+        "numpy.place": "function compute arr:fills",
+        "numpy.putmask": "function compute a:fills",
+        "numpy.put_along_axis": "function compute arr:fills",
+        "numpy.fill_diagonal": "function compute a:fills",
+        "numpy.ma.put": "function compute a:fills",
+        "numpy.ma.putmask": "function compute a:fills",
+        "numpy.ma.harden_mask": "function mutate a@0:fills !params",
+        "numpy.ma.soften_mask": "function mutate a@0:fills !params",
+        "numpy.ma.set_fill_value": "function compute a:fills",
+        "numpy.nan_to_num": "function compute copy:one-of(True)",
+        "numpy.loadtxt": "function compute fname:path-read",
+        "numpy.genfromtxt": "function compute fname:path-read",
+        "numpy.savetxt": "function compute fname:path-write",
+        "numpy.array2string": "function reveal reveals=receiver",
+        "numpy.array_repr": "function reveal reveals=receiver",
+        "numpy.array_str": "function reveal reveals=receiver",
+        "numpy.require": "function compute",
+        "numpy.random.shuffle": "function compute x:fills",
+        "numpy.random.bytes": "function compute",
+        "numpy.shape": "function read schema fresh",
+        "numpy.ndim": "function read schema",
+        "numpy.size": "function read schema",
+        "numpy.ma.shape": "function read schema fresh",
+        "numpy.ma.ndim": "function read schema",
+        "numpy.ma.size": "function read schema",
+        "numpy.ma.fix_invalid": "function compute copy:one-of(True)",
+        "numpy.ma.masked": "constant",
+        "numpy.ma.masked_singleton": "constant",
+        "numpy.ma.mr_": "constant",
+        "numpy.index_exp": "constant",
+        "numpy.s_": "constant",
+        "numpy.typecodes": "constant",
+        "ndarray.T": "property read",
+        "ndarray.mT": "property read",
+        "ndarray.real": "property read settable",
+        "ndarray.imag": "property read settable",
+        "ndarray.sort": "method mutate",
+        "ndarray.fill": "method mutate",
+        "ndarray.put": "method mutate",
+        "ndarray.partition": "method mutate",
+        "ndarray.view": "method compute dtype@0:never type@1:never",
+        "ndarray.byteswap": "method compute inplace:mutate",
+        "ndarray.tobytes": "method reveal reveals=receiver",
+        "ndarray.tolist": "method compute fresh reveals=result",
+        "ndarray.__iter__": "compute pure",
+        "ndarray.__getitem__": "compute",
+        "generic.view": "method compute",
+        "generic.tolist": "method compute fresh reveals=result",
+        "MaskedArray.harden_mask": "method mutate",
+        "MaskedArray.soften_mask": "method mutate",
+        "MaskedArray.unshare_mask": "method mutate",
+        "MaskedArray.shrink_mask": "method mutate",
+        "MaskedArray.set_fill_value": "method mutate",
+        "MaskedArray.mask": "property read settable",
+        "MaskedArray.fill_value": "property read settable",
+        "MaskedArray.toflex": "method compute",
+        "ufunc.__call__": "compute out:fills-after-inputs !params",
+        "ufunc.at": "method compute a@0:fills !params",
+        "ufunc.reduce": "method compute joins out@3:fills !params",
+        "ufunc.accumulate": "method compute out@3:fills !params",
+        "ufunc.reduceat": "method compute out@4:fills !params",
+        "ufunc.types": "property read fresh",
+        "Generator.shuffle": "method compute x:fills",
+        "RandomState.shuffle": "method compute x:fills",
+        "dtype.descr": "property read schema fresh",
+        "dtype.newbyteorder": "method compute",
+        "dtype.__getitem__": "read schema",
+        "Generator.bytes": "method compute",
+        **{f"numpy.{name}": "function compute joins" for name in ("sum", "nansum")},
+        "ndarray.sum": "method compute joins",
+        "ndarray.dot": "method compute joins",
+        "numpy.dot": "function compute joins",
+        **{f"{kind}.{name}": "method compute out:fills" for kind in _GENERATORS for name in ("random", "standard_normal", "standard_exponential", "standard_gamma")},
+    },
+    absent=frozenset(
+        (
+            ".base .data .ctypes .flags .flat .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
+            ".to_device .tostring .itemset .newbyteorder .bit_generator .spawn .capsule .cffi .lock .state "
+            ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex .torecords .ids .iscontiguous"
+        ).split()
+    ),
+    params={"out": "fills", "overwrite_input": "mutate"},
+    schema=frozenset("shape ndim size nbytes itemsize dtype names kind char num name".split()),
+    fresh=frozenset(
+        "shape nonzero where split array_split hsplit vsplit dsplit meshgrid ix_ unique unique_all unique_counts "
+        "unique_inverse histogram histogram2d histogramdd broadcast_arrays broadcast_shapes divmod modf frexp "
+        "polydiv tril_indices triu_indices diag_indices tril_indices_from triu_indices_from diag_indices_from mask_indices unravel_index "
+        "polyfit gradient intersect1d average lstsq qr svd eig eigh slogdet einsum_path typename atleast_1d atleast_2d "
+        "atleast_3d as_integer_ratio unstack ogrid indices finfo find_duplicate".split()
+    ),
+)

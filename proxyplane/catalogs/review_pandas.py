@@ -1,0 +1,249 @@
+"""Hand decisions about pandas.
+
+Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load and run
+back ends), options, registration of accessors and dtypes, databases, pickles beyond `read_pickle`, `col` (its methods run later
+than they are named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from proxyplane.catalogs.generate import Review, TypeReview
+
+offsets: Any = importlib.import_module("pandas.tseries.offsets")  # by name: only the generator reads this table
+
+_ERROR_LINES = frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))
+_API = "pandas.api.typing"
+_RESAMPLE = "pandas.core.resample"
+_INDEX = ("pandas.Index",)
+_ARRAYS = (
+    "Categorical ArrowExtensionArray ArrowStringArray BooleanArray DatetimeArray FloatingArray IntegerArray IntervalArray "
+    "NumpyExtensionArray PeriodArray SparseArray StringArray TimedeltaArray"
+).split()
+_DTYPES = (
+    "ArrowDtype BooleanDtype CategoricalDtype DatetimeTZDtype Float32Dtype Float64Dtype Int8Dtype Int16Dtype Int32Dtype "
+    "Int64Dtype IntervalDtype PeriodDtype SparseDtype StringDtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype"
+).split()
+_OFFSETS = sorted(
+    {getattr(offsets, n).__name__ for n in dir(offsets) if isinstance(getattr(offsets, n), type) and n not in ("BaseOffset", "Tick", "ABCMeta")}
+)
+_ERRORS = sorted(
+    name
+    for name, value in vars(importlib.import_module("pandas.errors")).items()
+    if isinstance(value, type) and issubclass(value, BaseException) and not name.startswith("_")
+)
+_WINDOWS = (
+    "boxcar|triang|blackman|hamming|bartlett|parzen|bohman|blackmanharris|nuttall|barthann|cosine|tukey|taylor|kaiser|gaussian|"
+    "general_gaussian|general_cosine|general_hamming|exponential|hann|dpss"
+)
+_DTYPE_MEMBERS = frozenset(
+    "name kind type itemsize na_value ordered unit tz freq subtype closed storage num names "
+    "is_dtype __eq__ __ne__ __hash__ __str__".split()
+)
+_TEXT_OUT = "buf:path-write reveals=receiver"
+_READ = "storage_options:never"
+
+REVIEW = Review(
+    library="pandas",
+    versions=">=3.0,<4",
+    types=(
+        TypeReview("pandas:DataFrame", meta=('dynamic = "columns"',), hashable=False),
+        TypeReview("pandas:Series", meta=('dynamic = "columns"',), hashable=False),
+        TypeReview("pandas:Index", hashable=False),
+        *(
+            TypeReview(f"pandas:{name}", _INDEX, hashable=False)
+            for name in "RangeIndex CategoricalIndex IntervalIndex DatetimeIndex TimedeltaIndex PeriodIndex MultiIndex".split()
+        ),
+        TypeReview("pandas.core.indexes.frozen:FrozenList", ("builtins.list",), ('builtin = "list"',), make=None, only=frozenset(("difference", "union"))),
+        TypeReview("pandas.io.formats.printing:PrettyDict", ("builtins.dict",), ('builtin = "dict"',), make=None, only=frozenset()),
+        TypeReview(f"{_API}:DataFrameGroupBy", meta=('dynamic = "columns"',), make=None),
+        TypeReview(f"{_API}:SeriesGroupBy", make=None),
+        *(TypeReview(f"{_API}:{name}", make=None) for name in "Rolling Window Expanding ExponentialMovingWindow".split()),
+        TypeReview(f"{_API}:RollingGroupBy", (f"{_API}.Rolling",), make=None),
+        TypeReview(f"{_API}:ExpandingGroupBy", (f"{_API}.Expanding",), make=None),
+        TypeReview(f"{_API}:ExponentialMovingWindowGroupBy", (f"{_API}.ExponentialMovingWindow",), make=None),
+        TypeReview(f"{_API}:Resampler", meta=('dynamic = "columns"',), make=None),
+        *(
+            TypeReview(f"{_RESAMPLE}:{kind}IndexResampler{group}", (f"{_API}.Resampler",), ('dynamic = "columns"',), make=None)
+            for kind in ("Datetime", "Period", "Timedelta")
+            for group in ("", "GroupBy")
+        ),
+        TypeReview("pandas.core.strings.accessor:StringMethods", make=None),
+        *(
+            TypeReview(f"pandas.core.indexes.accessors:{name}", make=None)
+            for name in "DatetimeProperties TimedeltaProperties PeriodProperties CombinedDatetimelikeProperties ArrowTemporalProperties".split()
+        ),
+        TypeReview("pandas.core.arrays.categorical:CategoricalAccessor", make=None),
+        TypeReview("pandas.core.arrays.arrow.accessors:ListAccessor", make=None),
+        TypeReview("pandas.core.arrays.arrow.accessors:StructAccessor", make=None),
+        TypeReview("pandas.core.arrays.sparse.accessor:SparseAccessor", make=None),
+        TypeReview("pandas.core.arrays.sparse.accessor:SparseFrameAccessor", make=None),
+        *(
+            TypeReview(f"pandas.core.indexing:{name}", make=None, only=frozenset(("__getitem__", "__setitem__", "__call__")))
+            for name in ("_LocIndexer", "_iLocIndexer", "_AtIndexer", "_iAtIndexer")
+        ),
+        TypeReview("pandas.core.indexing:_IndexSlice", make=None, only=frozenset(("__getitem__",))),
+        TypeReview("pandas:Timestamp", meta=("carries = true", 'builtin = "datetime"'), immutable=True),
+        TypeReview("pandas:Timedelta", meta=("carries = true", 'builtin = "timedelta"'), immutable=True),
+        TypeReview("pandas:Period", immutable=True),
+        TypeReview("pandas:Interval", immutable=True),
+        TypeReview(f"{_API}:NAType", make=None, only=frozenset(("__repr__", "__str__", "__hash__", "__eq__", "__bool__"))),
+        TypeReview(f"{_API}:NaTType", make=None, immutable=True),
+        *(TypeReview(f"pandas.arrays:{name}") for name in _ARRAYS),
+        *(TypeReview(f"pandas:{name}", only=_DTYPE_MEMBERS) for name in _DTYPES),
+        *(TypeReview(f"pandas.tseries.offsets:{name}", immutable=True) for name in _OFFSETS),
+        TypeReview("pandas:Grouper", only=frozenset(("__repr__", "__str__"))),
+        TypeReview(f"{_API}:TimeGrouper", make=None, only=frozenset(("__repr__", "__str__"))),
+        TypeReview("pandas:NamedAgg", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__")), extra=(
+            'aggfunc = "property read instance"', 'column = "property read instance"')),
+        TypeReview("pandas.io.parsers.readers:TextFileReader", make=None, only=frozenset("close get_chunk read __iter__ __next__ __enter__ __exit__".split())),
+        *(TypeReview(f"pandas.api.indexers:{name}", only=frozenset(("__repr__", "__str__"))) for name in ("FixedForwardWindowIndexer", "VariableOffsetWindowIndexer")),
+        *(TypeReview(f"pandas.errors:{name}", only=_ERROR_LINES) for name in _ERRORS),
+    ),
+    modules={
+        "pandas": (
+            "annotations col compat core describe_option eval get_option io option_context options pandas plotting read_gbq "
+            "read_iceberg read_sql read_sql_query read_sql_table read_xml reset_option set_eng_float_format set_option "
+            "show_versions test tseries util"
+        ).split(),
+        "pandas.api": (),
+        "pandas.api.types": (),
+        "pandas.api.typing": (),
+        "pandas.api.indexers": (),
+        "pandas.api.extensions": ("only", "no_default", "take"),
+        "pandas.arrays": (),
+        "pandas.errors": ("abc", "annotations", "cow", "ctypes"),
+        "pandas.testing": (),
+        "pandas.tseries": ("only", "offsets", "frequencies"),
+        "pandas.tseries.offsets": ("annotations",),
+        "pandas.tseries.frequencies": ("only", "to_offset", "infer_freq"),
+        "pandas.util": ("only", "hash_array", "hash_pandas_object"),
+    },  # type: ignore[arg-type]
+    lines={
+        # modules
+        "pandas.NA": "constant",
+        "pandas.NaT": "constant",
+        "pandas.IndexSlice": "constant",
+        "pandas.offsets": "module",
+        "pandas.api.extensions.no_default": "constant",
+        "pandas.read_pickle": "function exec compute filepath_or_buffer:path-read",
+        "pandas.read_hdf": "function exec compute path_or_buf:path-read",
+        "pandas.read_clipboard": "function process compute",
+        "pandas.to_pickle": "function compute filepath_or_buffer:path-write",
+        "pandas.read_excel": "function compute fresh io:path-read engine_kwargs:never engine:one-of(xlrd|openpyxl|odf|pyxlsb|calamine)",
+        "pandas.read_html": "function compute fresh io:path-read",
+        "pandas.read_csv": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
+        "pandas.read_table": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
+        "pandas.read_fwf": "function compute filepath_or_buffer:path-read engine:never",
+        "pandas.read_json": "function compute path_or_buf:path-read engine:one-of(ujson|pyarrow)",
+        "pandas.read_parquet": "function compute path:path-read engine:one-of(auto|pyarrow|fastparquet)",
+        "pandas.read_feather": "function compute path:path-read",
+        "pandas.read_orc": "function compute path:path-read",
+        "pandas.read_sas": "function compute filepath_or_buffer:path-read",
+        "pandas.read_spss": "function compute path:path-read",
+        "pandas.read_stata": "function compute filepath_or_buffer:path-read",
+        "pandas.pivot_table": "function compute aggfunc:named",
+        "pandas.crosstab": "function compute aggfunc:named",
+        # writing
+        "NDFrame.to_csv": "method compute reveals=receiver path_or_buf:path-write",
+        "NDFrame.to_json": "method compute reveals=receiver path_or_buf:path-write",
+        "NDFrame.to_excel": "method compute excel_writer:path-write engine_kwargs:never engine:one-of(openpyxl|xlsxwriter|odf)",
+        "NDFrame.to_pickle": "method compute path:path-write",
+        "NDFrame.to_hdf": "method compute path_or_buf:path-write",
+        "NDFrame.to_latex": f"method compute {_TEXT_OUT}",
+        "NDFrame.to_clipboard": "method process compute",
+        "DataFrame.to_parquet": "method compute reveals=receiver path:path-write engine:one-of(auto|pyarrow|fastparquet)",
+        "DataFrame.to_feather": "method compute path:path-write",
+        "DataFrame.to_orc": "method compute reveals=receiver path:path-write engine:one-of(pyarrow) engine_kwargs:never",
+        "DataFrame.to_stata": "method compute path:path-write",
+        "DataFrame.to_xml": "method compute reveals=receiver path_or_buffer:path-write stylesheet:never",
+        **{f"{kind}.to_{form}": f"method compute {_TEXT_OUT}" for kind in ("DataFrame", "Series") for form in ("html", "string", "markdown")},
+        "DataFrame.to_records": "method compute",
+        "DataFrame.to_dict": "method compute fresh reveals=result",
+        "Series.to_dict": "method compute fresh reveals=result",
+        ".to_list": "method compute fresh reveals=result",
+        ".tolist": "method compute fresh reveals=result",
+        "Series.info": "method read schema prints=buf",
+        "DataFrame.info": "method read schema prints=buf",
+        # evaluated texts and names of methods
+        "DataFrame.query": (
+            "method compute expr:expression engine:one-of(numexpr|python) parser:one-of(pandas|python) resolvers:never level:never "
+            "local_dict:never global_dict:never target:never"
+        ),
+        "DataFrame.eval": (
+            "method compute expr:expression engine:one-of(numexpr|python) parser:one-of(pandas|python) resolvers:never level:never "
+            "local_dict:never global_dict:never target:never"
+        ),
+        **{
+            f"{kind}.{name}": "method compute joins func:named engine:one-of(cython|python|numba) engine_kwargs:never"
+            for kind in ("DataFrame", "Series", "DataFrameGroupBy", "SeriesGroupBy", "GroupBy", "Resampler", "BaseWindow", "Rolling", "Expanding", "ExponentialMovingWindow", "Window")
+            for name in ("agg", "aggregate", "apply", "transform")
+        },
+        "Resampler.apply": "method compute func:named",
+        "DataFrame.pivot_table": "method compute aggfunc:named",
+        # labels and schema
+        "NDFrame.columns": "property read schema settable",
+        "DataFrame.columns": "property read schema settable",
+        "DataFrame.index": "property read settable",
+        "Series.index": "property read settable",
+        "Series.name": "property read schema settable",
+        "Index.name": "property read schema settable",
+        "Index.names": "property read schema settable",
+        "DataFrame.axes": "property read schema fresh",
+        "Series.axes": "property read fresh",
+        "DataFrame.keys": "method read schema",
+        "DataFrame.__iter__": "read schema pure",
+        "DataFrame.__contains__": "read schema",
+        "DataFrame.memory_usage": "method read schema",
+        ".dtypes": "property read schema",
+        "MultiIndex.dtypes": "property read schema",
+        # iteration
+        **{f"{kind}.{name}": "method compute pure fresh" for kind in ("DataFrame", "Series") for name in ("iterrows", "itertuples", "items")},
+        **{f"{kind}.__iter__": "compute pure fresh" for kind in ("BaseGroupBy", "BaseWindow", "Resampler", "Rolling", "Expanding")},
+        "BaseGroupBy.__len__": "read",
+        # changing in place
+        "DataFrame.insert": "method mutate",
+        "DataFrame.isetitem": "method mutate",
+        "DataFrame.pop": "method compute mutate",
+        "Series.pop": "method compute mutate",
+        "DataFrame.update": "method mutate",
+        "Series.update": "method mutate",
+        "NDFrame.sum": "method compute joins",
+        "DataFrame.sum": "method compute joins",
+        "Series.sum": "method compute joins",
+        "StringMethods.cat": "method compute joins",
+        "FrozenList.difference": "method compute",
+        # arrays
+        ".view": "method compute cls:never dtype:never",
+        "ExtensionArray.view": "method compute dtype:never",
+        "Index.to_flat_index": "method compute",
+        "SparseFrameAccessor.to_coo": "method compute",
+        # frames of a reader
+        "TextFileReader.close": "method read",
+    },
+    absent=frozenset(
+        (
+            ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper .to_sql .to_gbq .to_iceberg "
+            ".to_xarray .from_arrow .nbytes_ .win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
+            ".__array__ .calendar .as_integer_ratio_ .construct_from_string .construct_array_type .register .kwds .pyarrow_dtype .set_flags "
+            "DataFrameGroupBy.corrwith_ Series.from_coo"
+        ).split()
+    ),
+    params={
+        "inplace": "mutate",
+        "storage_options": "never",
+        "filesystem": "never",
+        "engine_kwargs": "never",
+        "win_type": f"one-of({_WINDOWS})",
+        "out": "fills",
+    },
+    schema=frozenset(
+        "shape ndim size empty dtype dtypes nbytes columns name names nlevels ordered freq freqstr tz unit resolution inferred_type ngroups_".split()
+    ),
+    fresh=frozenset(
+        "shape axes align factorize cut qcut reindex get_indexer_non_unique get_loc_level sortlevel as_tuple "
+        "to_tuples_ json_normalize_ isocalendar_ slice_locs slice_indexer get_slice_bound as_integer_ratio to_coo join".split()
+    ),
+)

@@ -1,0 +1,259 @@
+"""What the guest asks of its host, and what host code asks of the guest: frames to operations and back."""
+
+from __future__ import annotations
+
+import builtins
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from proxyplane.callables import GuestCallable, MediatedCallable
+from proxyplane.conversation import Exchange
+from proxyplane.effects import Effect
+from proxyplane.errors import AuditUnavailable, GuestError, ProtocolError, ProxyPlaneError
+from proxyplane.exceptions import rebuild
+from proxyplane.membrane import Arguments
+from proxyplane.objects import Held
+from proxyplane.operations import Operation, Origin
+from proxyplane.passage import Outcome, Raised
+from proxyplane.subjects import Subject
+from proxyplane.transport.wire import Kind, Tag
+
+if TYPE_CHECKING:
+    from proxyplane.sessions import Session
+
+__all__ = ["Dispatch"]
+
+
+class Dispatch:
+    """Turns one session's request frames into operations, and outcomes into answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._callables: weakref.WeakValueDictionary[int, GuestCallable] = weakref.WeakValueDictionary()
+        self._deciding = b""
+
+    # Requests of the guest
+
+    def perform(self, exchange: Exchange, message: list[Any]) -> list[Any]:
+        """Answer one request frame with one frame."""
+        _, number, verb, target, member, args, kwargs, line, releases = message
+        if releases:
+            self._session.table.release(releases)
+        if member is not None and (type(member) is not str or len(member) > self._session.plane.limits.name_chars):
+            raise ProtocolError("a member that is not a short text")
+        if type(target) is not int or (line is not None and type(line) is not int):
+            raise ProtocolError("a target or line that is not a number")
+        operation = None
+        try:
+            identifier = self._deciding = self._session.plane.ids.next()
+            found = self._session.membrane.decode(args, kwargs)
+            if found.args or found.kwargs:
+                self._learn(found.args)
+                self._learn(found.kwargs.values())
+            operation = self._operation(identifier, verb, target, member, found, line)
+            exchange.operation = operation
+            outcome = self._session.plane.handle(operation)
+            wire = self.encode(outcome, operation)
+            reply = [Kind.RESULT, number, wire, self._session.membrane.news()]
+            if outcome.printed:
+                reply.append(outcome.printed)
+        except Raised as raised:
+            error = self._raised_map(raised)
+            reply = [Kind.ERROR, number, error, self._session.membrane.news()]
+        except (ProtocolError, AuditUnavailable, GuestError):
+            raise
+        except ProxyPlaneError as refused:
+            reply = [Kind.ERROR, number, refusal_map(refused), self._session.membrane.news()]
+        return reply
+
+    def _operation(
+        self, identifier: bytes, verb: str, target: int, member: str | None, found: Arguments, line: int | None
+    ) -> Operation:
+        joined: frozenset[Effect] = frozenset()
+        if found.callables:
+            joined = frozenset({Effect.CALLBACK})
+        for entry in found.mediated:
+            joined |= entry.effects
+        return Operation(
+            identifier,
+            verb,
+            target,
+            member,
+            found.args,
+            found.kwargs,
+            Origin(self._session.id, self._session.agent, "guest", line, self._session.code),
+            b"",
+            tuple([held.handle for held in found.held]) if found.held else (),
+            joined,
+        )
+
+    def encode(self, outcome: Outcome, operation: Operation) -> Any:
+        """The wire form of an outcome; new objects in it get their lineage."""
+        subject, line, schema = outcome.subject, outcome.line, outcome.schema
+        flags = line.flags if line is not None else frozenset()
+
+        def made(held: Held) -> None:
+            held.roots, held.labels, held.inputs = subject.roots, subject.labels, subject.handles
+            held.made_by, held.schema = operation.id, schema
+            held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
+            if operation.verb == "getattr":
+                held.entry = self._session.membrane.member_of(
+                    self._session.table.get(operation.target), operation.member or ""
+                )
+
+        if operation.verb == "next":
+            finished, items = outcome.value
+            encoded = [self._session.membrane.encode(item, outcome.fresh, made) for item in items]
+            return [Tag.TUPLE, finished, [Tag.LIST, *encoded]]
+        return self._session.membrane.encode(outcome.value, outcome.fresh, made, show=outcome.show)
+
+    def hold(self, value: Any, made_by: bytes, subject: Subject) -> Held:
+        """The entry of an object that the host made for the guest, with its lineage when it is new."""
+        held, new = self._session.table.adopt(value, self._session.plane.catalog.of(type(value)))
+        if new:
+            held.roots, held.labels, held.inputs, held.made_by = subject.roots, subject.labels, subject.handles, made_by
+        return held
+
+    def knows(self, label: Any) -> bool:
+        """Whether a column label is one that the agent had before it asked: schema, and not content."""
+        return (
+            type(label) is not str
+            or label in self._session.grants.known
+            or label in self._session.plane.catalog.vocabulary
+        )
+
+    def _learn(self, values: Iterable[Any], depth: int = 0) -> None:
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                if len(value) <= 64 and len(self._session.grants.known) < 100_000:
+                    self._session.grants.known.add(value)
+            elif kind in (list, tuple, set) and depth < 3:
+                self._learn(value, depth + 1)
+            elif kind is dict and depth < 3:
+                self._learn(value.keys(), depth + 1)
+                self._learn(value.values(), depth + 1)
+
+    def _raised_map(self, raised: Raised) -> dict[str, Any]:
+        rebuilt = rebuild(raised.error, raised.own, self.knows_word)
+        if rebuilt.token is not None:
+            return {"code": "callback_raised", "args": [rebuilt.token], "message": rebuilt.message}
+        kind = rebuilt.type
+        named: Any = kind.__name__ if kind.__module__ == "builtins" else self._session.membrane.type_id(kind)
+        return {"code": "raised", "type": named, "args": list(rebuilt.args), "message": rebuilt.message}
+
+    def knows_word(self, word: str) -> bool:
+        """Whether a word of an error text is one that the agent has already."""
+        return word in self._session.grants.known or word in self._session.plane.catalog.vocabulary
+
+    # Callbacks
+
+    def guest_callable(self, number: int, name: str, doc: Any) -> GuestCallable:
+        found = self._callables.get(number)
+        if found is None:
+            if len(self._callables) >= self._session.plane.limits.callables:
+                raise ProtocolError(f"more than {self._session.plane.limits.callables} guest functions are held")
+            found = self._callables[number] = GuestCallable(self._call_guest, number, name, doc)
+            if self._session.conversation is not None:
+                weakref.finalize(found, self._session.conversation.forget, number).atexit = False
+        return found
+
+    def _call_guest(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Host code calls a function of the guest: decided, recorded, then run there."""
+        conversation = self._session.conversation
+        below = conversation.performing if conversation is not None else None
+        if conversation is None or below is None or below.operation is None:
+            raise GuestError("a guest function was called outside of the operation that received it")
+        cause: Operation = below.operation
+        held = self._callables.get(number)
+        operation = Operation(
+            self._session.plane.ids.next(),
+            "callback",
+            cause.target,
+            held.__name__ if held is not None else None,
+            args,
+            kwargs,
+            cause.origin,
+            cause.id,
+            cause.inputs,
+        )
+        outcome = self._session.plane.handle(operation)
+
+        def made(new: Held) -> None:
+            new.roots, new.labels, new.inputs = outcome.subject.roots, outcome.subject.labels, outcome.subject.handles
+            new.made_by, new.schema = operation.id, outcome.schema
+
+        encoded = [self._session.membrane.encode(value, False, made) for value in args]
+        named = {key: self._session.membrane.encode(value, False, made) for key, value in kwargs.items()}
+        frame = [Kind.CALLBACK, conversation.next_id(), number, encoded, named or None, self._session.membrane.news()]
+        try:
+            answer = conversation.ask(frame)
+        except EOFError:
+            raise GuestError("the guest ended while it was called back") from None
+        if answer[0] == Kind.ERROR:
+            raise callback_error(answer[2])
+        found = Arguments()
+        value = self._session.membrane.decode_value(answer[2], found)
+        below.returned.extend(found.held)
+        return value
+
+    def returned_to(self, operation: bytes) -> list[Held]:
+        """Objects of the session that callbacks returned into this operation."""
+        conversation = self._session.conversation
+        below = conversation.performing if conversation is not None else None
+        if below is None or below.operation is None or below.operation.id != operation:
+            return []
+        returned, below.returned = below.returned, []
+        return returned
+
+    def mediate(self, held: Held, member: str | None, name: str) -> MediatedCallable:
+        cause, line = self._deciding, None
+
+        def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            inputs = tuple(
+                found.handle for value in (*args, *kwargs.values()) if (found := self._session.table.find(value))
+            )
+            origin = Origin(self._session.id, self._session.agent, "mediated", line, self._session.code)
+            below = self._session.conversation.performing if self._session.conversation is not None else None
+            around = (below.operation.target, *below.operation.inputs) if below and below.operation else ()
+            operation = Operation(
+                self._session.plane.ids.next(),
+                "call",
+                held.handle,
+                member,
+                args,
+                kwargs,
+                origin,
+                cause,
+                (*inputs, *around),
+            )
+            try:
+                return self._session.plane.handle(operation).value
+            except Raised as raised:
+                raise raised.error from None
+
+        return MediatedCallable(call, name)
+
+
+def refusal_map(error: ProxyPlaneError) -> dict[str, Any]:
+    """A refusal as it crosses."""
+    found: dict[str, Any] = {"code": error.code, "message": str(error)}
+    for key in ("effect", "rule", "reason", "hint"):
+        value = getattr(error, key, None)
+        if value:
+            found[key] = str(value)
+    return found
+
+
+def callback_error(wire: Any) -> Exception:
+    """The exception that host code sees when a guest function raised: the built-in of that name, with its number."""
+    if type(wire) is not dict or type(wire.get("type")) is not str or type(wire.get("message")) is not str:
+        raise ProtocolError("a guest function raised something that is not described")
+    kind = getattr(builtins, wire["type"], None)
+    simple = isinstance(kind, type) and issubclass(kind, Exception) and not issubclass(kind, UnicodeError)
+    error: Exception = kind(wire["message"]) if simple and kind is not None else RuntimeError(wire["message"])
+    token = wire.get("token")
+    if type(token) is int:
+        error._proxyplane_token = token  # type: ignore[attr-defined]
+    return error

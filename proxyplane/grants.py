@@ -1,0 +1,138 @@
+"""What a session was granted: objects by name, behind their projections, with their capabilities."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from proxyplane import hosts
+from proxyplane.capabilities import Capability, mint
+from proxyplane.effects import Effect
+from proxyplane.errors import PolicyError, UnknownObject
+from proxyplane.objects import Held
+
+if TYPE_CHECKING:
+    from proxyplane.sessions import Session
+
+__all__ = ["Grants"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class Grants:
+    """Granted objects of one session.
+
+    Attributes:
+        objects: the entry behind each granted name: of the projection, where there is one.
+        attenuated: whether any capability says something beyond the policy.
+        known: column labels that the agent knows by right.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._capabilities: dict[str, Capability] = {}
+        self.objects: dict[str, Held] = {}
+        self.attenuated = False
+        self.known: set[str] = set()
+
+    def held(self, name: str) -> Held:
+        """The entry of a granted name.
+
+        Raises:
+            UnknownObject: nothing was granted under it.
+        """
+        if name not in self.objects:
+            raise self.unknown(name)
+        return self.objects[name]
+
+    def unknown(self, name: str) -> UnknownObject:
+        """The error for a name that was not granted."""
+        return UnknownObject(f"nothing is granted as {name!r}; granted: {', '.join(sorted(self.objects)) or 'none'}")
+
+    def grant(self, name: str, value: Any, *, aliases: list[str], capability: Capability | None = None) -> Held:
+        """Grant one object; see `Session.put`. `aliases`: all names under which it is granted at once."""
+        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+            raise ValueError(f"{name!r} cannot be a granted name; use a Python identifier that begins with a letter")
+        if name in self._session.plane.policy.modules.host:
+            raise ValueError(f"{name!r} is the name of a granted module; choose another name for the object")
+        shown = self._project(name, value, aliases)
+        held, _ = self._session.table.adopt(shown, self._session.plane.catalog.of(type(shown)))
+        self._session.table.keep(held)
+        facts = self._session.plane.policy.objects.get(name)
+        held.name = held.name or name
+        held.roots |= {name}
+        held.labels |= facts.labels if facts is not None else frozenset()
+        self.objects[name] = held
+        self._capabilities[name] = capability if capability is not None else mint(name)
+        self.attenuated = self.attenuated or not self._capabilities[name].plain
+        self.known.update(flat_labels(hosts.column_names(shown)))
+        self._session.plane.record(
+            "grant",
+            session=self._session.id,
+            agent=self._session.agent,
+            cap=name,
+            target={"id": held.handle, "version": held.version, "type": held.type_name, "name": name},
+            detail={"effects": sorted(self._capabilities[name].effects), "projected": shown is not value},
+        )
+        return held
+
+    def _project(self, name: str, value: Any, aliases: list[str]) -> Any:
+        seen = self._session.membrane.seen_as(value)
+        if seen is not value:
+            return seen
+        policy = self._session.plane.policy
+        show: tuple[str, ...] | None = None
+        hide: tuple[str, ...] = ()
+        for alias in aliases:  # a projection belongs to the object: all names of it get the strictest
+            facts = policy.objects.get(alias)
+            if facts is None:
+                continue
+            if facts.type is not None and facts.type != type_name(value):
+                raise PolicyError(
+                    f"[objects.{alias}] says type {facts.type!r}, but the object is a {type_name(value)}",
+                    file=policy.name,
+                    hint="correct the type, or grant another object",
+                )
+            if facts.show is not None:
+                show = facts.show if show is None else tuple(column for column in show if column in facts.show)
+            hide += tuple(column for column in facts.hide if column not in hide)
+        if show is None and not hide:
+            return value
+        if self._session.table.find(value) is not None:
+            raise ValueError(f"the object of {name!r} is granted already, unprojected; grant a copy")
+        shown = value
+        if show is not None:
+            shown = hosts.project(shown, show=tuple(column for column in show if column not in hide), hide=())
+        else:
+            shown = hosts.project(shown, show=None, hide=hide)
+        self._session.membrane.substitute(value, shown)
+        return shown
+
+    def revoke(self, name: str) -> None:
+        """Take a capability back; see `Session.revoke`."""
+        if name not in self._capabilities:
+            raise self.unknown(name)
+        self._capabilities[name].revoke()
+        self.attenuated = True
+        self._session.plane.record("revoke", session=self._session.id, agent=self._session.agent, cap=name)
+
+    def use(self, roots: frozenset[str], effects: frozenset[Effect]) -> None:
+        """Count one use of every capability among these roots; raises where one does not allow it."""
+        now = self._session.plane.clock.mono()
+        for root in roots:
+            self._capabilities[root].use(effects, now)
+
+
+def type_name(value: Any) -> str:
+    """Qualified name of a value's exact type."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def flat_labels(labels: Iterable[Any] | None) -> set[str]:
+    """Texts among column labels, also inside the tuples of a MultiIndex."""
+    found: set[str] = set()
+    for label in labels or ():
+        found.update(part for part in (label if type(label) is tuple else (label,)) if type(part) is str)
+    return found
