@@ -39,6 +39,6 @@ def attempt(what, action):
         print(f"{what}\n    went through, which it must not!")
 
 
-attempt("a hidden column:", lambda: visits["disea"].mean())
+attempt("a hidden column:", lambda: visits["disea"])
 attempt("a file:", lambda: visits.to_csv("visits.csv"))
 attempt("all rows at once:", lambda: print(visits.to_string()))

@@ -8,7 +8,7 @@ No declared effect, no call. No record, no result.
 #
 #   surfaces    cli loading guest __main__
 #   plane       plane passage sessions conversation membrane lowering callables exceptions recording results
-#               subjects describe launch
+#               subjects describe launch dispatch grants
 #   record      audit
 #   judgement   policies
 #   world       objects capabilities catalog catalogs hosts

@@ -75,8 +75,13 @@ class Capability:
         """Take it back, and with it all that was made through it."""
         self._revoked = True
 
-    def use(self, effects: frozenset[Effect], now: int) -> None:
-        """Count one use.
+    def use(self, effects: frozenset[Effect], now: int, *, count: bool = True) -> None:
+        """Check that it allows these effects now, and count one use.
+
+        Args:
+            effects: what an operation through it does.
+            now: monotonic nanoseconds.
+            count: False for a second question about the same operation.
 
         Raises:
             Revoked, Expired: it is dead.
@@ -96,7 +101,7 @@ class Capability:
                 reason="the capability was granted for fewer effects than the policy allows",
                 hint=f"it includes {allowed}",
             )
-        if self.uses is not None:
+        if self.uses is not None and count:
             if self.uses <= 0:
                 raise Expired(f"the capability {self.name!r} has no uses left")
             self.uses -= 1

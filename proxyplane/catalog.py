@@ -110,6 +110,15 @@ class Catalog:
             found = self._known[kind] = self._resolve(kind)
             return found
 
+    @functools.cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Names that belong to the libraries and not to anybody's data: members, modules and types."""
+        words: set[str] = set()
+        for name, lines in [*self._modules.items(), *((table.name, table.lines) for table in self._types.values())]:
+            words.update(name.split("."))
+            words.update(lines)
+        return frozenset(words)
+
     def module(self, dotted: str) -> ModuleEntry | None:
         """What is known of a module."""
         return self._ready.get(dotted)

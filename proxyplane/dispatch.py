@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Dispatch"]
 
 
+_PLAIN_LABELS = (int, float, bool)
+
+
 class Dispatch:
     """Turns one session's request frames into operations, and outcomes into answers."""
 
@@ -32,6 +35,7 @@ class Dispatch:
         self._session = session
         self._callables: weakref.WeakValueDictionary[int, GuestCallable] = weakref.WeakValueDictionary()
         self._deciding = b""
+        self._origin: Origin | None = None
 
     # Requests of the guest
 
@@ -82,11 +86,18 @@ class Dispatch:
             member,
             found.args,
             found.kwargs,
-            Origin(self._session.id, self._session.agent, "guest", line, self._session.code),
+            self._origin_at(line),
             b"",
             tuple([held.handle for held in found.held]) if found.held else (),
             joined,
         )
+
+    def _origin_at(self, line: int | None) -> Origin:
+        session = self._session
+        origin = self._origin
+        if origin is None or origin.line != line or origin.code is not session.code:
+            origin = self._origin = Origin(session.id, session.agent, "guest", line, session.code)
+        return origin
 
     def encode(self, outcome: Outcome, operation: Operation) -> Any:
         """The wire form of an outcome; new objects in it get their lineage."""
@@ -117,11 +128,9 @@ class Dispatch:
 
     def knows(self, label: Any) -> bool:
         """Whether a column label is one that the agent had before it asked: schema, and not content."""
-        return (
-            type(label) is not str
-            or label in self._session.grants.known
-            or label in self._session.plane.catalog.vocabulary
-        )
+        if type(label) is str:
+            return self.knows_word(label)
+        return label is None or (type(label) in _PLAIN_LABELS and label in self._session.grants.known)
 
     def _learn(self, values: Iterable[Any], depth: int = 0) -> None:
         for value in values:

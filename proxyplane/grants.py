@@ -35,7 +35,7 @@ class Grants:
         self._capabilities: dict[str, Capability] = {}
         self.objects: dict[str, Held] = {}
         self.attenuated = False
-        self.known: set[str] = set()
+        self.known: set[Any] = set()
 
     def held(self, name: str) -> Held:
         """The entry of a granted name.
@@ -118,11 +118,11 @@ class Grants:
         self.attenuated = True
         self._session.plane.record("revoke", session=self._session.id, agent=self._session.agent, cap=name)
 
-    def use(self, roots: frozenset[str], effects: frozenset[Effect]) -> None:
-        """Count one use of every capability among these roots; raises where one does not allow it."""
+    def use(self, roots: frozenset[str], effects: frozenset[Effect], *, count: bool) -> None:
+        """Ask every capability among these roots; raises where one does not allow it. See `Capability.use`."""
         now = self._session.plane.clock.mono()
         for root in roots:
-            self._capabilities[root].use(effects, now)
+            self._capabilities[root].use(effects, now, count=count)
 
 
 def type_name(value: Any) -> str:
@@ -130,9 +130,10 @@ def type_name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def flat_labels(labels: Iterable[Any] | None) -> set[str]:
-    """Texts among column labels, also inside the tuples of a MultiIndex."""
-    found: set[str] = set()
+def flat_labels(labels: Iterable[Any] | None) -> set[Any]:
+    """Plain column labels, also those inside the tuples of a MultiIndex."""
+    found: set[Any] = set()
     for label in labels or ():
-        found.update(part for part in (label if type(label) is tuple else (label,)) if type(part) is str)
+        parts = label if type(label) is tuple else (label,)
+        found.update(part for part in parts if type(part) in (str, int, float, bool))
     return found

@@ -271,7 +271,9 @@ class Zygote:
             except OSError:
                 answer, fds = b"", []
             if not answer:
-                raise GuestCrashed(f"the zygote {self._epitaph()}, and all its guests are gone: open a new plane")
+                raise GuestCrashed(
+                    f"the zygote is gone ({self._epitaph()}), and all its guests with it: open a new plane"
+                )
         return msgpack.unpackb(answer), list(fds)
 
     def _epitaph(self) -> str:

@@ -8,6 +8,7 @@ never exist here, nothing is unpickled, and no special method of anything that t
 from __future__ import annotations
 
 import builtins
+import io
 import keyword
 import math
 import types
@@ -216,20 +217,21 @@ class Membrane:
     def content(self, value: Any, fresh: bool) -> Facts:
         """How much would reach the agent if this crossed: leaves that are values; references count nothing.
 
-        A list, set or dict has as many rows as it has items with content; a tuple is one row.
+        A list or set has as many rows as it has items with content, a tuple is one row, a dict has a row for each item
+        or, when its items are containers (columns of a table), as many rows as the longest of them.
         """
-        kind = type(value)
-        if kind in (list, set, frozenset):
-            counts = [self._leaves(item, fresh, 1) for item in value]
-            return Facts(sum(1 for count in counts if count), sum(counts), None)
-        if kind is dict:
-            counts = [self._leaves(key, fresh, 1) + self._leaves(item, fresh, 1) for key, item in value.items()]
-            return Facts(sum(1 for count in counts if count), sum(counts), None)
         cells = self._leaves(value, fresh, 0)
-        if kind is tuple and not cells:
-            return Facts(0, 0, None)
-        size = len(value) if kind in (str, bytes) else None
-        return Facts(1 if cells else 0, cells, size)
+        size = len(value) if type(value) in (str, bytes) else None
+        return Facts(self._rows(value, fresh, 0) if cells else 0, cells, size)
+
+    def _rows(self, value: Any, fresh: bool, depth: int) -> int:
+        kind = type(value)
+        if depth > 2 or kind not in (list, set, frozenset, dict) or self.form(value, fresh) != CONTAINER:
+            return 1 if self._leaves(value, fresh, depth) else 0
+        if kind is not dict:
+            return sum(1 for item in value if self._leaves(item, fresh, depth + 1))
+        nested = [self._rows(item, fresh, depth + 1) for item in value.values() if type(item) in (list, dict)]
+        return max([*nested, 0]) if len(nested) == len(value) else len(value)
 
     def _leaves(self, value: Any, fresh: bool, depth: int) -> int:
         form = self.form(value, fresh)
@@ -470,13 +472,16 @@ class Membrane:
         for name in [wire[1], *fields]:
             if type(name) is not str or not name.isidentifier() or keyword.iskeyword(name):
                 raise ProtocolError("a record with a name that is no identifier")
+        values = [self._decode(item, found, depth + 1) for item in wire[3]]
         key = (wire[1], tuple(fields))
+        if wire[1] in _BUFFERS and key[1] == ("content", "position"):
+            return _buffer(wire[1], *values)
         made = self._records.get(key)
         if made is None:
             if len(self._records) >= 1000:
                 raise ProtocolError("more than 1,000 kinds of records in one session")
             made = self._records[key] = namedtuple(wire[1], fields, rename=True)  # type: ignore[misc]
-        return made(*[self._decode(item, found, depth + 1) for item in wire[3]])
+        return made(*values)
 
     def _singleton(self, wire: list[Any], found: Arguments, depth: int) -> Any:
         (name,) = self._fields(wire, 1, found, depth)
@@ -511,6 +516,15 @@ _INWARD: Final[dict[int, Callable[[Membrane, list[Any], Arguments, int], Any]]] 
     Tag.SINGLETON: Membrane._singleton,
     Tag.BUILTIN: Membrane._builtin,
 }
+
+
+def _buffer(name: str, content: Any, position: Any) -> Any:
+    kind, text = _BUFFERS[name]
+    if type(content) is not text or type(position) is not int or not 0 <= position <= len(content):
+        raise ProtocolError("a buffer that is not content and position")
+    buffer = kind(content)
+    buffer.seek(position)
+    return buffer
 
 
 def _builtin_base(kind: type, entry: TypeEntry | None) -> str | None:

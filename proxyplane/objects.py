@@ -7,6 +7,7 @@ its own random start, so a handle of another session is not one of this session'
 from __future__ import annotations
 
 import secrets
+import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,8 +23,8 @@ class Held:
     """One object of a session: what it is, what it was made from, and how often the guest was given it."""
 
     __slots__ = (
-        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name",
-        "pure", "roots", "schema", "sent", "shown", "type_id", "value", "version",
+        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "plain",
+        "pure", "roots", "schema", "sent", "shown", "stamp", "type_id", "type_name", "value", "version",
     )  # fmt: skip
 
     def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:
@@ -54,14 +55,27 @@ class Held:
         """An iterator that may be read ahead."""
         self.shown = 0
         """Rows that an iterator has handed out so far: one look, in parts."""
-
-    @property
-    def type_name(self) -> str:
+        self.plain = kind is not None and not isinstance(value, (type, types.ModuleType))
+        """What its members do depends on its type alone."""
+        real = type(value)
+        self.type_name = kind.name if kind is not None else f"{real.__module__}.{real.__qualname__}"
         """Qualified name of the catalogued type, or of the real one."""
-        if self.kind is not None:
-            return self.kind.name
-        kind = type(self.value)
-        return f"{kind.__module__}.{kind.__qualname__}"
+        self.stamp: dict[str, Any] | None = None
+        """The `target` field of records, until something in it changes."""
+
+    def described(self) -> dict[str, Any]:
+        """What a record says of it as a target."""
+        stamp = self.stamp
+        if stamp is None:
+            stamp = {"id": self.handle, "version": self.version, "type": self.type_name}
+            if self.name is not None:
+                stamp["name"] = self.name
+            if self.roots:
+                stamp["roots"] = sorted(self.roots)
+            if self.labels:
+                stamp["labels"] = sorted(self.labels)
+            self.stamp = stamp
+        return stamp
 
 
 class ObjectTable:
@@ -162,5 +176,6 @@ class ObjectTable:
             held = self._by_identity.get(id(value))
             if held is not None and held not in found:
                 held.version += 1
+                held.stamp = None
                 found.append(held)
         return found

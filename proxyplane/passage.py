@@ -31,6 +31,7 @@ _REVEAL = frozenset({Effect.REVEAL})
 _NO_FACTS = Facts()
 _NOTHING_SHOWN = Facts(0, 0, 0)
 _ONE = Facts(1, 1, None)
+_VIA = {"callback": "callback"}
 _ATTRIBUTES = frozenset({"getattr", "setattr", "delattr", "call"})
 _EXPLORING = frozenset({"describe", "list"})
 
@@ -40,6 +41,10 @@ _SCHEMA = Entry("schema", "method", _READ, frozenset({"schema", "fresh"}), None,
 _ABSENT = Entry("absent attribute", "property", _READ, frozenset(), None, None, ())
 _CALLBACK = Entry("guest function", "function", frozenset({Effect.CALLBACK}), frozenset(), None, None, ())
 _FETCHED = Entry("catalogued member", "property", _READ, frozenset(), None, None, ())
+_MADE_UP = (_DYNAMIC, _DYNAMIC_SET, _ABSENT)
+"""Lines that hold for one object and not for all of its type."""
+_BEFOREHAND = ("receiver", "display")
+_UNDECIDED = Decision("allow", None)
 
 
 class Outcome(NamedTuple):
@@ -72,6 +77,13 @@ class Raised(Exception):  # noqa: N818 - not an error of the plane: it carries t
         self.own = own
 
 
+class Plan(NamedTuple):
+    """What is known of an operation before its arguments are looked at; kept per type, verb and member."""
+
+    line: Entry | None
+    expected: Expected
+
+
 class Passage:
     """One operation, from its catalog line to its record.
 
@@ -84,34 +96,44 @@ class Passage:
     """
 
     __slots__ = (
-        "_performed", "_schema_line", "_single", "decision", "effects", "expected", "facts", "line", "operation",
-        "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
+        "_performed", "_schema_line", "_single", "_skipped", "decision", "effects", "expected", "facts", "line",
+        "operation", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
     )  # fmt: skip
 
     def __init__(self, session: Session, operation: Operation) -> None:
         self.session = session
-        self.plane = session.plane
+        self.plane = plane = session.plane
         self.operation = operation
         self.target = target = session.table.get(operation.target)
         self.subject: Subject = subject_of(session.table, target, operation.inputs)
         self.receiver: Any = target.value
         self.printed = ""
-        self._performed = False
-        self.reservation: Reservation | None = None
-        self.line = self._find_line()
-        self.expected = self._expect()
-        self._schema_line = self.line is not None and "schema" in self.line.flags
-        effects = self.expected.effects
         self.facts: Facts | None = None
+        self._performed = False
+        self._skipped = 0
+        self.reservation: Reservation | None = None
+        self.decision = _UNDECIDED
+        key = (id(target.kind), operation.verb, operation.member)
+        plan = plane.plans.get(key) if target.plain else None
+        if plan is None:
+            self.line = line = self._find_line()
+            plan = Plan(line, Expected(line.effects if line is not None else _UNKNOWN, (), ()))
+            if target.plain and line is not None and line not in _MADE_UP:
+                plane.plans[key] = plan
+        self.line = plan.line
+        self.expected = plan.expected
+        if operation.joined or (plan.line is not None and plan.line.params):
+            self.expected = self._expect()
+        self._schema_line = plan.line is not None and "schema" in plan.line.flags
+        effects = self.expected.effects
         if self.subject.schema or self._schema_line:
-            effects = effects - _REVEAL or _READ
-        elif self.line is not None and (self.line.reveals in ("receiver", "display") or Effect.REVEAL in effects):
-            self.facts = self._facts_before(self.line)
+            effects = (effects - _REVEAL or _READ) if Effect.REVEAL in effects else effects
+        elif plan.line is not None and (plan.line.reveals in _BEFOREHAND or Effect.REVEAL in effects):
+            self.facts = self._facts_before(plan.line)
             effects = effects | _REVEAL
         self.effects = effects
         self._single = effects <= LOOKING or operation.verb == "callback"
         self.trace = Trace(session, operation, target, effects)
-        self.decision = Decision("allow", None)
 
     # Expected effects
 
@@ -134,7 +156,7 @@ class Passage:
             return self._getattr_line(member, line)
         if verb == "call":
             if line is not None and line.kind == "method" and isinstance(target.value, type):
-                self.receiver = operation.args[0] if operation.args else None
+                self._unbound()
             return line if line is None or line.kind != "property" else None
         settable = line is not None and "settable" in line.flags
         if settable or (target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member)):
@@ -154,8 +176,18 @@ class Passage:
             kind = self.plane.catalog.of(target.value)
             return kind.constructor if kind is not None else None
         if target.entry is not None:
+            owner = getattr(target.value, "__self__", None)
+            if owner is not None and not isinstance(owner, types.ModuleType):
+                self.receiver = owner
+            elif target.entry.kind == "method":
+                self._unbound()
             return target.entry
         return target.kind.dunders.get("__call__") if target.kind is not None else None
+
+    def _unbound(self) -> None:
+        """A method that was taken from its type: the first argument is the receiver."""
+        self.receiver = self.operation.args[0] if self.operation.args else None
+        self._skipped = 1
 
     def _getattr_line(self, member: str, line: Entry | None) -> Entry | None:
         if line is not None:
@@ -183,29 +215,21 @@ class Passage:
     def _expect(self) -> Expected:
         line, operation = self.line, self.operation
         if line is None:
-            return Expected(_UNKNOWN | operation.joined, (), ())
-        args = operation.args
-        if self.receiver is not self.target.value:
-            args = args[1:]
-        if not line.params:
-            expected = Expected(line.effects, (), ())
+            expected = Expected(_UNKNOWN, (), ())
         else:
+            args = operation.args[self._skipped :]
             expected = self.plane.catalog.expected(line, self.receiver, args, operation.kwargs)
-        if operation.joined:
-            expected = expected._replace(effects=expected.effects | operation.joined)
-        return expected
+        return expected._replace(effects=expected.effects | operation.joined)
 
     def _facts_before(self, line: Entry) -> Facts:
         if not self.subject.roots:
             return _NOTHING_SHOWN
         receiver = self.receiver
-        if isinstance(receiver, types.ModuleType) or self.target.entry is not None:
+        if receiver is self.target.value and (isinstance(receiver, types.ModuleType) or self.target.entry is not None):
             receiver = self.operation.args[0] if self.operation.args else None
         if line.reveals == "receiver":
             return hosts.facts(receiver)
-        if line.reveals == "display":
-            return hosts.shown(receiver)
-        return _ONE
+        return hosts.shown(receiver) if line.reveals == "display" else _ONE
 
     # Deciding
 
@@ -217,15 +241,14 @@ class Passage:
         """
         facts = self.facts if self.facts is not None else _NO_FACTS
         self.decision = self._ask(self.effects, facts)
-        if Effect.REVEAL in self.effects:
-            self._reserve(self.decision)
+        self._reserve(self.decision)
 
     def _ask(self, effects: frozenset[Effect], facts: Facts, *, quiet: bool = False) -> Decision:
         """The policy's answer; unless `quiet`, a refusal is recorded before it is raised."""
         operation = self.operation
         if self.session.grants.attenuated:
             try:
-                self.session.grants.use(self.subject.roots, effects)
+                self.session.grants.use(self.subject.roots, effects, count=not self._performed)
             except (Refusal, ReferenceFailed) as error:
                 if not quiet:
                     self._refused(Decision("deny", None, reason=error.code), reason=error.code)
@@ -233,7 +256,7 @@ class Passage:
         decision = self.plane.policy.decide(
             Request(
                 operation.origin.agent,
-                operation.origin.via,
+                _VIA.get(operation.verb, operation.origin.via if operation.origin.via == "host" else "guest"),
                 operation.verb,
                 operation.member,
                 self.target.type_name,
@@ -250,12 +273,15 @@ class Passage:
         return decision
 
     def _reserve(self, decision: Decision, *, quiet: bool = False) -> None:
+        if self.reservation is not None:  # the decision on the result takes the place of the one before lowering
+            self.reservation.release()
+            self.reservation = None
         if not decision.charges:
             return
         origin = self.operation.origin
         try:
             self.reservation = self.plane.ledger.reserve(
-                decision.charges, principal=origin.agent, session=origin.session
+                decision.charges, principal=origin.agent, session=origin.session, rule=decision.rule
             )
         except Denied as error:
             if not quiet:
@@ -378,20 +404,25 @@ class Passage:
         """
         line, verb = self.line, self.operation.verb
         fresh = self.target.items_fresh if verb == "next" else line is not None and "fresh" in line.flags
-        schema = self.subject.schema or (self._schema_line and self._is_schema())
+        schema = self.subject.schema or (self._schema_line and self._is_schema(value))
         if verb == "iter":
             return self._iterator(value, schema)
         if self.operation.origin.via == "mediated":  # the caller is host code: nothing crosses
             return Outcome(value, REFERENCE, fresh, False, schema, self.subject, line, "")
         form = CONTAINER if verb in ("next", "callback") else self.session.membrane.form(value, fresh)
         show = True
+        if self.printed and not schema:
+            self._reveal_print()
         if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
             show = self._reveal(value, form, fresh)
         return Outcome(value, form if show else REFERENCE, fresh, show, schema, self.subject, line, self.printed)
 
-    def _is_schema(self) -> bool:
-        """Whether what a schema member gives is schema: column labels that came out of data are content."""
-        labels = hosts.column_names(self.receiver)
+    def _is_schema(self, value: Any) -> bool:
+        """Whether what a schema member gave is schema: column labels that came out of data are content."""
+        kind = type(value)
+        if kind is int or kind is bool or (kind is tuple and all(type(part) is int for part in value)):
+            return True
+        labels = hosts.labels(self.receiver)
         return labels is None or all(self.session.dispatch.knows(label) for label in labels)
 
     def _reveal(self, value: Any, form: str, fresh: bool) -> bool:
@@ -401,24 +432,37 @@ class Passage:
             return True
         if not self.subject.roots:
             amount = _NOTHING_SHOWN
-        if form != CARRIED:
-            self.effects |= _REVEAL
-            self.trace.add_effect(Effect.REVEAL)
+        effects = self.effects | _REVEAL
+        quiet = form == CARRIED  # without its content the handle still crosses, which is no refusal
+        if not quiet:
+            self._add_reveal()
         try:
             if self.operation.verb == "next":  # one look, in parts: the rule's cap is on all that it has shown
-                self._ask(_REVEAL, Facts(self.target.shown + (amount.rows or 0), amount.cells, amount.bytes))
-            self._reserve(self._ask(_REVEAL, amount, quiet=form == CARRIED), quiet=form == CARRIED)
+                self._ask(effects, Facts(self.target.shown + (amount.rows or 0), amount.cells, amount.bytes))
+            decision = self._ask(effects, amount, quiet=quiet)
+            self._reserve(decision, quiet=quiet)
         except (Refusal, ReferenceFailed):
-            if form != CARRIED:
+            if not quiet:
                 raise
             return False
-        if form == CARRIED:
-            self.effects |= _REVEAL
-            self.trace.add_effect(Effect.REVEAL)
+        self.decision = decision
+        if quiet:
+            self._add_reveal()
         if self.operation.verb == "next":
             self.target.shown += amount.rows or 0
         self.facts = amount
         return True
+
+    def _reveal_print(self) -> None:
+        """What the host printed names columns that came out of data."""
+        lines = self.printed.count("\n") if self.subject.roots else 0
+        self._add_reveal()
+        self.decision = self._ask(self.effects, Facts(lines, lines, len(self.printed)))
+        self._reserve(self.decision)
+
+    def _add_reveal(self) -> None:
+        self.effects |= _REVEAL
+        self.trace.add_effect(Effect.REVEAL)
 
     def _iterator(self, value: Any, schema: bool) -> Outcome:
         flags = self.line.flags if self.line is not None else frozenset()

@@ -20,7 +20,7 @@ from proxyplane.clock import Clock, Identifiers, SystemClock
 from proxyplane.effects import LOOKING, Effect
 from proxyplane.launch import GuestLimits, Zygote
 from proxyplane.operations import Operation
-from proxyplane.passage import Outcome, Passage
+from proxyplane.passage import Outcome, Passage, Plan
 from proxyplane.policies import Ledger, Policy
 from proxyplane.sessions import Session
 from proxyplane.transport.wire import Limits
@@ -68,6 +68,8 @@ class ControlPlane:
         self.ids = Identifiers(self.clock)
         self.ledger = Ledger(policy.budgets, clock=self.clock)
         self._sessions: dict[str, Session] = {}
+        self.plans: dict[tuple[int, str, str | None], Plan] = {}
+        """Catalog lines by type, verb and member, as operations met them."""
         self._lock = threading.Lock()
         self._closed = False
         self.tier_required = strictest(require_tier, policy.require_tier)
@@ -145,6 +147,8 @@ class ControlPlane:
         tier at once.
         """
         self.log.append(fields)
+        if effects <= _READS:
+            return
         if not effects <= _BUFFERED or (Effect.REVEAL in effects and self.tier != "sealed"):
             self.log.sync()
 
@@ -177,6 +181,7 @@ class ControlPlane:
             self.log.close()
 
 
+_READS = frozenset({Effect.READ, Effect.COMPUTE})
 _BUFFERED = LOOKING | {Effect.CALLBACK, Effect.DISPLAY}
 
 

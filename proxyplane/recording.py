@@ -70,14 +70,7 @@ class Trace:
         if origin.line is not None:
             fields[field.WHERE] = {"line": origin.line, "code_sha256": origin.code}
         if target is not None:
-            shown: dict[str, Any] = {"id": target.handle, "version": target.version, "type": target.type_name}
-            if target.name is not None:
-                shown["name"] = target.name
-            if target.roots:
-                shown["roots"] = target.roots
-            if target.labels:
-                shown["labels"] = target.labels
-            fields[field.TARGET] = shown
+            fields[field.TARGET] = target.described()
         if operation.member is not None:
             fields[field.MEMBER] = operation.member
         if operation.args or operation.kwargs:

@@ -74,13 +74,15 @@ class Review(NamedTuple):
     """Properties and methods that give schema."""
     fresh: frozenset[str]
     """Members whose containers were made for the call."""
+    written: tuple[str, ...] = ()
+    """Lines that nothing can be introspected for, as they stand in the file."""
 
 
 def render(review: Review) -> str:
     """The catalog file of a library, as text."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return "\n".join([*_header(review), *_modules(review), *_types(review)]) + "\n"
+        return "\n".join([*_header(review), *_modules(review), *_types(review), *review.written]) + "\n"
 
 
 def _header(review: Review) -> Iterator[str]:
@@ -135,6 +137,8 @@ def _types(review: Review) -> Iterator[str]:
     for entry in review.types:
         kind = _load(entry.path)
         name = _type_name(kind)
+        if name in written:  # an alias, such as IntDType
+            continue
         inherited: dict[str, str] = {}
         for base in reversed(entry.inherits):
             inherited |= written.get(base, {})
@@ -231,7 +235,7 @@ def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> st
     """Add what parameter names say, and the position of each parameter."""
     positions = _positions(value, bound)
     words = line.split()
-    if any(word.split(":")[0].split("@")[0] == "!params" for word in words):
+    if "!params" in words:
         words.remove("!params")
     elif positions is not None:
         mentioned = {re.split("[@:]", word)[0] for word in words if ":" in word}

@@ -181,7 +181,7 @@ REVIEW = Review(
         "MaskedArray.mask": "property read settable",
         "MaskedArray.fill_value": "property read settable",
         "MaskedArray.toflex": "method compute",
-        "ufunc.__call__": "compute out:fills-after-inputs !params",
+        "ufunc.__call__": "compute out:fills-after-inputs",
         "ufunc.at": "method compute a@0:fills !params",
         "ufunc.reduce": "method compute joins out@3:fills !params",
         "ufunc.accumulate": "method compute out@3:fills !params",

@@ -246,4 +246,13 @@ REVIEW = Review(
         "shape axes align factorize cut qcut reindex get_indexer_non_unique get_loc_level sortlevel as_tuple "
         "to_tuples_ json_normalize_ isocalendar_ slice_locs slice_indexer get_slice_bound as_integer_ratio to_coo join".split()
     ),
+    written=(
+        "",
+        "# Rows of itertuples: each call makes a class of its own, a tuple, in this module.",
+        '[type."pandas.core.frame.*"]',
+        'inherits = ["builtins.tuple"]',
+        'builtin = "tuple"',
+        "carries = true",
+        'dynamic = "fields"',
+    ),
 )

@@ -40,7 +40,7 @@ Objects = Annotated[
     typer.Option(
         "--object",
         metavar="NAME=FILE",
-        help="Grant a data file under a name (.csv .tsv .parquet .feather .json .jsonl).",
+        help="Grant a data file (.csv .tsv .parquet .feather .json .jsonl).",
     ),
 ]
 PolicyName = Annotated[
@@ -167,7 +167,7 @@ def tail(
     directory: LogFolder,
     count: Annotated[int, typer.Option("-n", metavar="N", min=0, help="How many records.")] = 20,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Then show each new record, until interrupted.")
+        bool, typer.Option("--follow", "-f", help="Then each new record, until interrupted.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:

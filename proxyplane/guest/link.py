@@ -114,6 +114,8 @@ class Link:
         elif frame[3]:
             self.announce(frame[3])
         if frame[0] == Kind.RESULT:
+            if len(frame) > 4:
+                sys.stdout.write(frame[4])
             value = frame[2]
             return value if type(value) is not list else self.decode(value)
         raise self.failure(frame[2])

@@ -51,8 +51,6 @@ NOBODY = 65534
 
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT, _CLOSE_RANGE = 444, 446, 436  # the same on every architecture
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
-_CAPSET = {"x86_64": 126, "aarch64": 91}
-_PRCTL = {"x86_64": 157, "aarch64": 167}
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -78,26 +76,43 @@ class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "l"
 
 
+class _Int(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    _type_ = "i"
+
+
 class _Byte(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "B"
 
 
 class _Function(_ctypes.CFuncPtr):
     _flags_ = 0x1 | 0x8  # FUNCFLAG_CDECL | FUNCFLAG_USE_ERRNO
+    _restype_ = _Int
+
+
+class _LongFunction(_ctypes.CFuncPtr):
+    _flags_ = 0x1 | 0x8
     _restype_ = _Long
 
 
 _machine = os.uname().machine
-_syscall: Any = _Function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "syscall"))  # type: ignore[arg-type]
+_libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+_syscall: Any = _LongFunction(_ctypes.dlsym(_libc, "syscall"))
+_libc_prctl: Any = _Function(_ctypes.dlsym(_libc, "prctl"))
+_libc_capset: Any = _Function(_ctypes.dlsym(_libc, "capset"))
 
 
 def _call(number: int, *arguments: int | bytes) -> int:
-    """One raw system call; a bytes argument is passed as the address of its content.
+    """One raw system call, for what the C library has no function for.
 
     Raises:
         OSError: with the kernel's errno.
     """
-    result: int = _syscall(_Long(number), *(_Long(a) if isinstance(a, int) else a for a in arguments))
+    return _checked(_syscall, number, *arguments)
+
+
+def _checked(function: Any, *arguments: int | bytes) -> int:
+    """Call a C function that answers -1 on failure; a bytes argument is passed as the address of its content."""
+    result: int = function(*(_Long(a) if isinstance(a, int) else a for a in arguments))
     if result == -1:
         code = _ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -115,7 +130,7 @@ _kept: list[Any] = []
 
 
 def _prctl(option: int, value: int) -> None:
-    _call(_PRCTL[_machine], option, value, 0, 0, 0)
+    _checked(_libc_prctl, option, value, 0, 0, 0)
 
 
 # --- Landlock ---------------------------------------------------------------------------------------
@@ -203,7 +218,7 @@ def _drop_privileges() -> int:
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
     header, nothing = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
-    _call(_CAPSET[_machine], header, nothing)
+    _checked(_libc_capset, header, nothing)
     return os.getuid()
 
 
@@ -261,8 +276,9 @@ def protect_zygote() -> None:
 
 def settle() -> None:
     """Give memory that is free back to the kernel, before it is shared with guests."""
-    with contextlib.suppress(AttributeError, OSError):  # a C library without malloc_trim
-        _Function(_ctypes.dlsym(_ctypes.dlopen(None, 0), "malloc_trim"))(_Long(0))  # type: ignore[arg-type]
+    with contextlib.suppress(OSError):  # a C library without malloc_trim
+        trim: Any = _Function(_ctypes.dlsym(_libc, "malloc_trim"))
+        trim(_Long(0))
 
 
 def lock_down(limits: Mapping[str, int], tier: str, parent: int) -> Report:

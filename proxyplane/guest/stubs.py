@@ -220,16 +220,16 @@ class Stubs:
         """
         life = self._live.get(handle)
         if life is not None:
-            stub = life()
-            if stub is not None:
+            alive = life()
+            if alive is not None:
                 life.count += 1
-                return stub
+                return alive
         cls = self.types.get(number)
         if cls is None or not issubclass(cls, Reference):
             raise ProtocolError(f"the host sent an object of type {number}, which it has not announced as one")
         if number in self._builtin:
             cls = self._hidden.get(number) or self._hide(number)
-        stub: Any = _new(cls)
+        stub = _new(cls)
         _put(stub, "_handle", handle)
         self._watch(stub, handle, life)
         return stub

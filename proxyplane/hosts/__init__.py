@@ -1,0 +1,260 @@
+"""What the plane must know about values of host libraries: how much they hold, how they cross, how they are projected.
+
+This package imports no library. A value is given to the adapter of the library that its exact type comes from, and only
+when that library is loaded already; everything else is answered for built-in types, or with "not known".
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import BuiltinFunctionType, FunctionType, GeneratorType, MethodType, ModuleType
+from typing import Any, Final, NamedTuple, Protocol
+
+from proxyplane.decisions import Facts
+from proxyplane.errors import PolicyError
+
+__all__ = [
+    "Adapter",
+    "Carried",
+    "carried",
+    "column_names",
+    "facts",
+    "family",
+    "has_dynamic",
+    "labels",
+    "names",
+    "project",
+    "schema",
+    "shown",
+    "singleton",
+    "singleton_name",
+]
+
+
+class Carried(NamedTuple):
+    """The content of a value-carrying reference (VALUE_REF in `docs/protocol.md`)."""
+
+    value: Any
+    """A built-in value."""
+    repr: str | None = None
+    """None: `np.NAME(VALUE!r)`, or the fields of a row."""
+    str: str | None = None
+    """None: as of the value."""
+    extra: Any = None
+    """Nanoseconds of a `Timestamp` or `Timedelta`; the field names of a row."""
+
+
+class Adapter(Protocol):
+    """What each `hosts/NAME.py` offers. Every function gets values of types of that library only."""
+
+    SINGLETONS: tuple[str, ...]
+
+    def facts(self, value: Any) -> Facts: ...
+    def shown(self, value: Any) -> Facts: ...
+    def carried(self, value: Any) -> Carried | None: ...
+    def labels(self, value: Any) -> tuple[Any, ...] | None: ...
+    def column_names(self, value: Any) -> tuple[Any, ...] | None: ...
+    def names(self, value: Any) -> list[str]: ...
+    def has_dynamic(self, value: Any, name: str) -> bool: ...
+    def schema(self, value: Any) -> dict[str, Any] | None: ...
+    def family(self, value: Any) -> tuple[Any, ...]: ...
+    def project(self, value: Any, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> Any: ...
+
+
+_LIBRARIES: Final = ("numpy", "pandas")
+_ABSENT: Final = object()
+_UNKNOWN: Final = Facts()
+_NOTHING: Final = Facts(0, 0, 0)
+_ONE: Final = Facts(1, 1, None)
+_MAX_DEPTH: Final = 20
+_CONTAINERS: Final = (list, tuple, set, frozenset, dict)
+_NAMED: Final = (FunctionType, MethodType, BuiltinFunctionType, GeneratorType, ModuleType, type)
+_PLAIN_MODULES: Final = frozenset(("builtins", "datetime", "decimal", "uuid", "fractions", "re", "zoneinfo"))
+_adapters: dict[str, Adapter | None] = {}
+_singletons: dict[int, tuple[Any, str]] = {}
+_collected: set[str] = set()
+
+
+def _adapter(value: Any) -> Adapter | None:
+    kind = type(value)
+    top = kind.__module__.partition(".")[0] if type(kind.__module__) is str else ""
+    found = _adapters.get(top, _ABSENT)
+    if found is not _ABSENT:
+        return found  # type: ignore[return-value]
+    if top not in _LIBRARIES or top not in sys.modules:
+        return None
+    adapter: Any = importlib.import_module(f"proxyplane.hosts.{top}")
+    _adapters[top] = adapter
+    return _adapters[top]
+
+
+def facts(value: Any) -> Facts:
+    """Rows, cells and bytes of a value's whole content, nested frames and arrays included.
+
+    A scalar is one row; a tuple inside a list is one row. `Facts()` where it is not known: an iterator, an object of a
+    library without an adapter, a container that holds itself.
+    """
+    return _facts(value, 0)
+
+
+def _facts(value: Any, depth: int) -> Facts:
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return Facts(1, 1, len(value))
+    if kind in _CONTAINERS:
+        return _container(value, depth)
+    adapter = _adapter(value)
+    if adapter is not None:
+        return adapter.facts(value)
+    if kind in _NAMED or kind.__module__ not in _PLAIN_MODULES:
+        return _UNKNOWN
+    if isinstance(value, _CONTAINERS):
+        return _container(value, depth)
+    return _ONE if not hasattr(kind, "__next__") else _UNKNOWN
+
+
+def _container(value: Any, depth: int) -> Facts:
+    if depth > _MAX_DEPTH:
+        return _UNKNOWN
+    rows = cells = size = 0
+    items = value.values() if isinstance(value, dict) else value
+    for item in items:
+        if item is None or type(item) in (int, float, bool):
+            rows, cells = rows + 1, cells + 1
+            continue
+        inner = _facts(item, depth + 1)
+        if inner.rows is None:
+            return _UNKNOWN
+        rows += inner.rows if not isinstance(item, tuple) else _tuple_rows(item, inner.rows)
+        cells += inner.cells or 0
+        size += inner.bytes or 0
+    if isinstance(value, dict):
+        cells += len(value)
+        rows = max(rows, len(value))
+    return Facts(rows, cells, size)
+
+
+def _tuple_rows(item: tuple[Any, ...], rows: int) -> int:
+    """A tuple of scalars is one row of a table; what it holds beyond scalars counts."""
+    return 1 + rows - len(item) if rows > len(item) else 1
+
+
+def shown(value: Any) -> Facts:
+    """What `repr` or `str` shows of it under the display options in force."""
+    kind = type(value)
+    if kind in _NAMED or isinstance(value, type) or kind.__repr__ is object.__repr__:
+        return _NOTHING
+    adapter = _adapter(value)
+    if adapter is not None:
+        return adapter.shown(value)
+    if kind.__module__ == "builtins" and hasattr(kind, "__next__"):
+        return _NOTHING
+    return facts(value)
+
+
+def carried(value: Any) -> Carried | None:
+    """The content of a numpy scalar, `Timestamp`, `Timedelta` or row of `itertuples`; None when no built-in can hold it."""
+    adapter = _adapter(value)
+    return adapter.carried(value) if adapter is not None else None
+
+
+def singleton_name(value: Any) -> str | None:
+    """The dotted name of a library's singleton, by identity; None for every other value."""
+    for library in _LIBRARIES:
+        if library not in _collected and library in sys.modules:
+            _collect(library)
+    found = _singletons.get(id(value))
+    return found[1] if found is not None else None
+
+
+def singleton(name: str) -> Any:
+    """The singleton of that name.
+
+    Raises:
+        KeyError: no loaded library has such a singleton.
+    """
+    singleton_name(None)
+    for value, known in _singletons.values():
+        if known == name:
+            return value
+    raise KeyError(f"expected the name of a singleton of a loaded library, got {name[:100]!r}")
+
+
+def _collect(library: str) -> None:
+    module = sys.modules[library]
+    if getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return
+    adapter: Any = importlib.import_module(f"proxyplane.hosts.{library}")
+    _collected.add(library)
+    for name in adapter.SINGLETONS:
+        value: Any = module
+        for part in name.split(".")[1:]:
+            value = getattr(value, part, _ABSENT)
+        if value is not _ABSENT:
+            _singletons.setdefault(id(value), (value, name))
+
+
+def project(value: Any, *, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> Any:
+    """A frame rebuilt column by column in fresh memory, with only what may be seen. See `hosts.projection`.
+
+    Args:
+        value: a `pandas.DataFrame`.
+        show: the columns and named index levels that stay; None for all.
+        hide: those that go.
+
+    Raises:
+        PolicyError: not a frame, a name that matches nothing, or content that cannot be rebuilt.
+    """
+    if show is None and not hide:
+        return value
+    adapter = _adapter(value)
+    if adapter is None:
+        raise PolicyError(
+            f"show and hide need a DataFrame; this object is a {type(value).__name__}",
+            hint="grant a DataFrame, or an object that holds only what may be seen",
+        )
+    return adapter.project(value, show, hide)
+
+
+def column_names(value: Any) -> tuple[Any, ...] | None:
+    """Column labels of a frame (of a groupby: of its frame) in order; None for everything else."""
+    adapter = _adapter(value)
+    return adapter.column_names(value) if adapter is not None else None
+
+
+def labels(value: Any) -> tuple[Any, ...] | None:
+    """Every text that a schema member of it could show: column labels level by level, names of axes, categories.
+
+    None where there is none.
+    """
+    adapter = _adapter(value)
+    return adapter.labels(value) if adapter is not None else None
+
+
+def names(value: Any) -> list[str]:
+    """Attributes that this instance offers beyond its type: columns, labels or fields that are identifiers."""
+    adapter = _adapter(value)
+    return adapter.names(value) if adapter is not None else []
+
+
+def has_dynamic(value: Any, name: str) -> bool:
+    """Whether `name` is one of `names(value)`."""
+    adapter = _adapter(value)
+    return adapter is not None and name.isidentifier() and not name.startswith("_") and adapter.has_dynamic(value, name)
+
+
+def schema(value: Any) -> dict[str, Any] | None:
+    """Kind, shape and column dtypes for `describe`: never a value, and categorical dtypes without their categories."""
+    adapter = _adapter(value)
+    if adapter is not None:
+        return adapter.schema(value)
+    if type(value) in _CONTAINERS:
+        return {"kind": type(value).__name__, "shape": [len(value)]}
+    return None
+
+
+def family(value: Any) -> tuple[Any, ...]:
+    """Objects that share memory with it: what changes in one changes in all."""
+    adapter = _adapter(value)
+    return adapter.family(value) if adapter is not None else ()

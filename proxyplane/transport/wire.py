@@ -140,6 +140,7 @@ class Channel:
         self._view = memoryview(self._buffer)
         self._start = 0
         self._end = 0
+        self._fills = 0
         self.deadline: float | None = None
         """Monotonic seconds after which `receive` and `send` raise `GuestTimeout`."""
 
@@ -188,26 +189,21 @@ class Channel:
             FrameTooLarge, ProtocolError: the bytes break the protocol.
             GuestTimeout: the deadline passed.
         """
-        need = 4
         while True:
             have = self._end - self._start
-            if have >= need:
-                if need == 4:
-                    (length,) = _LENGTH.unpack_from(self._buffer, self._start)
-                    if length > self._limit:
-                        raise FrameTooLarge(f"a frame of {length} bytes; the limit is {self._limit}")
-                    need = 4 + length
-                    if have < need:
-                        self._make_room(need)
-                        continue
-                begin = self._start + 4
-                self._start += need
-                return decode_body(self._view[begin : self._start])
+            need = 4
+            if have >= 4:
+                (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+                if length > self._limit:
+                    raise FrameTooLarge(f"a frame of {length} bytes; the limit is {self._limit}")
+                need += length
+                if have >= need:
+                    begin = self._start + 4
+                    self._start += need
+                    return decode_body(self._view[begin : self._start])
             self._fill(need)
 
     def _make_room(self, need: int) -> None:
-        if self._start + need <= len(self._buffer):
-            return
         kept = bytes(self._view[self._start : self._end])
         if need > len(self._buffer):
             self._buffer = bytearray(need + 4096)
@@ -218,10 +214,11 @@ class Channel:
     def _fill(self, need: int) -> None:
         if self._start == self._end:
             self._start = self._end = 0
-        self._make_room(max(need, 4))
+        if self._start + need > len(self._buffer):
+            self._make_room(need)
         while True:
             try:
-                count = self._sock.recv_into(self._view[self._end :])
+                count = self._sock.recv_into(self._view[self._end :] if self._end else self._view)
             except BlockingIOError:
                 if self._late():
                     raise GuestTimeout("time is up") from None
@@ -231,7 +228,8 @@ class Channel:
             if not count:
                 raise EOFError("the other end of the guest socket is gone")
             self._end += count
-            if self._late():
+            self._fills += 1
+            if not self._fills & 63 and self._late():  # a guest that never stops sending
                 raise GuestTimeout("time is up")
             return
 

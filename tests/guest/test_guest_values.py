@@ -31,8 +31,8 @@ from proxyplane.transport.wire import Tag, decode_body, encode_frame
 def host() -> Iterator[FakeHost]:
     with FakeHost({"box": Box(), "df": pd.DataFrame({"a": [1]})}) as host:
         host.run(
-            "import collections, dataclasses, datetime as dt, decimal, enum, functools, io, operator, pathlib, re, types\n"
-            "import array, uuid, zoneinfo, pandas as pd, numpy as np"
+            "import collections, dataclasses, datetime as dt, decimal, enum, functools, io, operator\n"
+            "import array, pathlib, re, types, uuid, zoneinfo, pandas as pd, numpy as np"
         )
         yield host
 
@@ -135,7 +135,8 @@ def test_nan_keeps_its_identity(host: FakeHost) -> None:
 @pytest.mark.parametrize(
     "expression",
     ["lambda: 1", "eval", "open", "print", "functools.partial(int, base=2)", "operator.itemgetter(0)", "'a'.upper",
-     "isinstance", "type('C', (), {})", "dt.datetime", "type('C', (), {'__call__': lambda s: 1})()", "type", "str.upper"],
+     "isinstance", "type('C', (), {})", "dt.datetime", "type('C', (), {'__call__': lambda s: 1})()", "type",
+     "str.upper"],
 )  # fmt: skip
 def test_callables_stay_in_the_guest(host: FakeHost, expression: str) -> None:
     """Everything callable that is not one of the named built-ins arrives as a function of the guest."""
@@ -177,7 +178,8 @@ def test_what_cannot_cross_says_so_and_sends_nothing(host: FakeHost, code: str, 
 
 
 _LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**100), 2**100), st.text(), st.binary(), st.complex_numbers(allow_nan=False),
+    st.none(), st.booleans(), st.integers(-(2**100), 2**100), st.text(), st.binary(),
+    st.complex_numbers(allow_nan=False),
     st.floats(allow_nan=False), st.dates(), st.times(), st.datetimes(), st.timedeltas(), st.uuids(),
     st.decimals(allow_nan=False), st.builds(range, st.integers(), st.integers()), st.just(...), st.just(NotImplemented),
 )  # fmt: skip

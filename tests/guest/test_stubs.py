@@ -81,21 +81,25 @@ _NATIVE = [
     "pd.DataFrame.__name__, pd.DataFrame.__module__, pd.Series.__qualname__, pd.DataFrame",
     "issubclass(np.int64, np.integer), issubclass(pd.RangeIndex, pd.Index), issubclass(np.float64, float)",
     "isinstance(s.sum(), numbers.Integral), isinstance(df.amount.sum(), numbers.Real), isinstance(1.0, np.floating)",
-    "isinstance(pd.Timestamp('2024'), dt.datetime), isinstance(pd.NaT, dt.datetime), isinstance(pd.Timedelta(1), dt.timedelta)",
+    "isinstance(pd.Timestamp('2024'), dt.datetime), isinstance(pd.NaT, dt.datetime)",
+    "isinstance(pd.Timedelta(1), dt.timedelta), pd.Timedelta(1), pd.Timedelta(1) > pd.Timedelta(0)",
     "json.dumps({'a': np.float64(1.5), 'b': str(np.int64(2))})",
     "{np.int64(3): 'a'}[3], {3: 'b'}[np.int64(3)], hash(np.float64(0.5)) == hash(0.5)",
     "[10, 20, 30][np.int64(1)], list(range(np.int64(2)))",
     "np.float64(2) == 2, np.int64(2) < 3.5, 2 >= np.int64(2), np.int64(1) == np.float64(1), np.str_('a') == 'a'",
     "pd.Timestamp('2024-01-01') == dt.datetime(2024, 1, 1), dt.datetime(2025, 1, 1) > pd.Timestamp('2024-01-01')",
-    "pd.Timestamp(1), pd.Timestamp(1) == pd.Timestamp(2), pd.Timestamp(1) < pd.Timestamp(2), hash(pd.Timestamp(0)) == hash(dt.datetime(1970, 1, 1))",
+    "pd.Timestamp(1), pd.Timestamp(1) == pd.Timestamp(2), pd.Timestamp(1) < pd.Timestamp(2)",
+    "hash(pd.Timestamp(0)) == hash(dt.datetime(1970, 1, 1))",
     "bool(np.int64(0)), bool(np.bool_(True)), not np.float64(0)",
     "pd.NA, pd.NaT, pd.NA + 1, 1 - pd.NA, pd.NA == 1, pd.NA is pd.Series([None], dtype='Int64')[0]",
-    "pd.NaT == pd.NaT, pd.NaT != 1, pd.NaT < pd.Timestamp('2024'), pd.Timestamp('2024') > pd.NaT, pd.NaT + pd.Timedelta(1), pd.NaT.year",
+    "pd.NaT == pd.NaT, pd.NaT != 1, pd.NaT < pd.Timestamp('2024'), pd.Timestamp('2024') > pd.NaT",
+    "pd.NaT + pd.Timedelta(1), pd.NaT.year",
     "np.nan is np.nan, np.isnan(np.nan), pd.isna(np.nan), pd.isna(pd.NA)",
     "df.head.__name__, df.head.__self__ is df, pd.merge.__name__, pd.DataFrame.head.__name__",
     "callable(df.head), hasattr(df, 'amount'), hasattr(df, 'nope'), getattr(df, 'nope', 5)",
     "(lambda row: (row._fields, row._asdict(), row[1], isinstance(row, tuple)))(next(df.itertuples()))",
-    "copy.copy(df).equals(df), copy.deepcopy(df).equals(df), copy.deepcopy(df) is not df, copy.deepcopy(np.arange(3)).tolist()",
+    "copy.copy(df).equals(df), copy.deepcopy(df).equals(df), copy.deepcopy(df) is not df",
+    "copy.deepcopy(np.arange(3)).tolist()",
     "df is df, df.columns is df.columns",
     "s.to_frame('x').rename(columns=str.upper).columns.tolist()",
     "pd.Series(x * 2 for x in range(3)).tolist(), pd.Series(range(3)).tolist(), pd.Series({1: 2}.values()).tolist()",
@@ -156,9 +160,9 @@ def test_failures_are_of_the_native_type(host: FakeHost, code: str, kind: str) -
 
 def test_host_exceptions_are_caught_by_class(host: FakeHost) -> None:
     """`except` with a host's exception class, and with its built-in base, catches what the host raised."""
-    code = "try:\n    pd.merge(df, df, left_index=True)\nexcept {} as e:\n    print(isinstance(e, ValueError), type(e).__name__)"
-    assert host.run(code.format("pd.errors.MergeError")).stdout == "True MergeError\n"
-    assert host.run(code.format("ValueError")).stdout == "True MergeError\n"
+    code = "try:\n    pd.merge(df, df, left_index=True)\nexcept {} as e:\n    print(isinstance(e, ValueError))"
+    assert host.run(code.format("pd.errors.MergeError")).stdout == "True\n"
+    assert host.run(code.format("ValueError")).stdout == "True\n"
     assert host.run("class Mine(pd.errors.MergeError): pass\nissubclass(Mine, ValueError)").value == "True"
 
 
