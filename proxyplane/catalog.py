@@ -83,6 +83,8 @@ class Catalog:
             self._add(name, text)
         self.digest = f"sha256:{digest.hexdigest()[:16]}"
         """Changes with every line of every file."""
+        self.vocabulary: frozenset[str] = self._words()
+        """Names that the catalog makes public: of modules, types, members, parameters and dtypes."""
         self._ready = {name: ModuleEntry(name, MappingProxyType(lines)) for name, lines in self._modules.items()}
 
     @classmethod
@@ -144,6 +146,16 @@ class Catalog:
         line = self._modules.get(module, {}).get(name)
         return line if line is not None and getattr(sys.modules.get(module), name, None) is value else None
 
+    def _words(self) -> frozenset[str]:
+        owners = (*self._types.items(), *self._modules.items())
+        found = {part for name, _ in owners for part in name.split(".")}
+        for _, table in owners:
+            for member, line in (table.lines if isinstance(table, _Table) else table).items():
+                found.add(member)
+                found.update(param.name for param in line.params)
+        found.update(name.lower() for name in list(found) if name[:1].isupper())
+        return frozenset(found)
+
     # Reading files
 
     def _add(self, file: str, text: bytes) -> None:
@@ -156,7 +168,7 @@ class Catalog:
                 raise CatalogError(f"{file}: unknown key {key!r} (a catalog has library, versions, module and type)")
         library, versions = content.get("library"), content.get("versions")
         if not isinstance(library, str) or not isinstance(versions, str):
-            raise CatalogError(f"{file}: library and versions are missing (write library = \"pandas\", versions = \">=3\")")
+            raise CatalogError(f'{file}: library and versions are missing (write library = "pandas", versions = ">=3")')
         if not _reviewed(library, versions, file):
             self.unreviewed += (library,)
             return
@@ -178,7 +190,9 @@ class Catalog:
         merged: dict[str, Entry] = {}
         for base in reversed(table.inherits):
             if base not in self._types or base in seen:
-                raise CatalogError(f"type {name!r} inherits {base!r}, which no loaded catalog describes (or which is itself)")
+                raise CatalogError(
+                    f"type {name!r} inherits {base!r}, which no loaded catalog describes (or which is itself)"
+                )
             merged |= {key: line for key, line in self._lines(base, seen | {name}).items() if key != "()"}
         merged |= table.lines
         self._flat[name] = merged
@@ -258,7 +272,7 @@ def _is_the_one(kind: type, name: str) -> bool:
 def _tables(content: dict[str, Any], key: str, file: str) -> list[tuple[str, dict[str, Any]]]:
     found = content.get(key, {})
     if not isinstance(found, dict):
-        raise CatalogError(f"{file}: {key!r} is not a table (write [{key}.\"pandas\"])")
+        raise CatalogError(f'{file}: {key!r} is not a table (write [{key}."pandas"])')
     flat: list[tuple[str, dict[str, Any]]] = []
 
     def walk(prefix: str, table: dict[str, Any]) -> None:
@@ -276,7 +290,7 @@ def _tables(content: dict[str, Any], key: str, file: str) -> list[tuple[str, dic
 def _line(file: str, owner: str, name: str, line: Any) -> Entry:
     try:
         if not isinstance(line, str):
-            raise ValueError(f"expected a text such as \"method compute\", got a {type(line).__name__}")  # noqa: TRY004
+            raise ValueError(f'expected a text such as "method compute", got a {type(line).__name__}')  # noqa: TRY004
         return parse(f"{owner}.{name}", name, line)
     except ValueError as error:
         raise CatalogError(f"{file}: {owner}.{name}: {error}") from None
@@ -289,7 +303,7 @@ def _table(file: str, name: str, lines: dict[str, Any]) -> _Table:
     if not isinstance(inherits, list) or not all(isinstance(base, str) for base in inherits):
         raise CatalogError(f"{file}: {name}.inherits is not a list of type names")
     if type(carries) is not bool or dynamic not in (None, "columns", "fields"):
-        raise CatalogError(f"{file}: {name}: carries is true or false, dynamic is \"columns\" or \"fields\"")
+        raise CatalogError(f'{file}: {name}: carries is true or false, dynamic is "columns" or "fields"')
     own = {key: _line(file, name, key, line) for key, line in rest.items()}
     return _Table(name, tuple(inherits), builtin, carries, dynamic, own)
 
@@ -304,7 +318,12 @@ def _reviewed(library: str, versions: str, file: str) -> bool:
 
 
 def _within(version: str, bound: str, file: str) -> bool:
-    operators = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "==": lambda a, b: a == b, "<": lambda a, b: a < b}
+    operators = {
+        ">=": lambda a, b: a >= b,
+        "<=": lambda a, b: a <= b,
+        "==": lambda a, b: a == b,
+        "<": lambda a, b: a < b,
+    }
     for text, compare in operators.items():
         if bound.startswith(text):
             limit = bound.removeprefix(text).strip()
@@ -317,4 +336,3 @@ def _within(version: str, bound: str, file: str) -> bool:
 def _numbers(version: str, width: int) -> tuple[int, ...]:
     parts = ["".join(c for c in part if c.isdigit()) or "0" for part in version.split(".")]
     return tuple(int(part) for part in [*parts, *["0"] * width][:width])
-

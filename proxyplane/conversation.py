@@ -185,7 +185,8 @@ class Conversation:
                 raise ProtocolError(f"a frame of kind {kind} where an answer or a request was due")
 
     def _answer(self, exchange: Exchange, message: list[Any]) -> None:
-        if len(message) != 9 or type(message[1]) is not int or message[2] not in VERBS:
+        well_formed = len(message) == 9 and type(message[1]) is int and type(message[2]) is str
+        if not well_formed or message[2] not in VERBS:
             raise ProtocolError("a request with the wrong number of fields, or a verb that does not exist")
         self.requests += 1
         if self.requests > self._limits.operations:

@@ -48,13 +48,16 @@ class Dispatch:
             raise ProtocolError("a member that is not a short text")
         if type(target) is not int or (line is not None and type(line) is not int):
             raise ProtocolError("a target or line that is not a number")
-        operation = None
+        pinned: list[Held] = []
         try:
             identifier = self._deciding = self._session.plane.ids.next()
             found = self._session.membrane.decode(args, kwargs)
             if found.args or found.kwargs:
                 self._learn(found.args)
                 self._learn(found.kwargs.values())
+            if found.held or found.callables:
+                pinned = [*found.held, self._session.table.get(target)]
+                self._session.table.pin(pinned)
             operation = self._operation(identifier, verb, target, member, found, line)
             exchange.operation = operation
             outcome = self._session.plane.handle(operation)
@@ -69,6 +72,14 @@ class Dispatch:
             raise
         except ProxyPlaneError as refused:
             reply = [Kind.ERROR, number, refusal_map(refused), self._session.membrane.news()]
+        except Exception as error:  # a fault of the plane itself: nothing crosses, and it is on record
+            self._session.panicked(type(error).__name__, verb, member)
+            text = "the plane could not judge this operation, so it is refused and its result withheld"
+            refused_map = {"code": "denied", "message": text, "effect": "unknown"}
+            reply = [Kind.ERROR, number, refused_map, self._session.membrane.news()]
+        finally:
+            if pinned:
+                self._session.table.unpin(pinned)
         return reply
 
     def _operation(
@@ -220,6 +231,8 @@ class Dispatch:
         cause, line = self._deciding, None
 
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if self._session.table.find(held.value) is not held:
+                raise GuestError("a host function was called after the agent had dropped it")
             inputs = tuple(
                 found.handle for value in (*args, *kwargs.values()) if (found := self._session.table.find(value))
             )

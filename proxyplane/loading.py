@@ -115,15 +115,16 @@ class DataFile:
             shown = f"the extension {extension!r}" if extension else "a name without an extension"
             raise ValueError(f"{path} has {shown}; supported: {', '.join(FORMATS)}")
         try:
-            file = path.open("rb")
+            # Not blocking: a named pipe with nobody at its other end would otherwise wait for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise FileNotFoundError(f"there is no file {path}; {_instead(path)}") from None
         except OSError as error:
             raise OSError(f"{path} cannot be read: {error.strerror}") from None
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
             raise ValueError(f"{path} is not a regular file")
-        return cls(path, file, FORMATS[extension])
+        return cls(path, open(descriptor, "rb"), FORMATS[extension])
 
     def load(self) -> Any:
         """Read the object.

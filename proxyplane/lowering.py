@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from proxyplane import hosts
 from proxyplane.errors import ProtocolError
 
 __all__ = ["DUNDERS", "dunder_of", "lower"]
@@ -165,6 +166,8 @@ LOWER: Final[dict[str, Lowered]] = {
     "delitem": _delitem,
     "call": _call,
     "callback": lambda target, member, args, kwargs: (args, kwargs),  # what crosses to the guest is its "result"
+    "describe": lambda target, member, args, kwargs: None,  # `describe` looks at it when this is granted
+    "list": lambda target, member, args, kwargs: hosts.names(target),
     "iter": lambda target, member, args, kwargs: iter(target),
     "next": _next,
     "len": lambda target, member, args, kwargs: len(target),

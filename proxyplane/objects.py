@@ -23,7 +23,7 @@ class Held:
     """One object of a session: what it is, what it was made from, and how often the guest was given it."""
 
     __slots__ = (
-        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "plain",
+        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins", "plain",
         "pure", "roots", "schema", "sent", "shown", "stamp", "type_id", "type_name", "value", "version",
     )  # fmt: skip
 
@@ -36,6 +36,8 @@ class Held:
         """Moved by every declared mutation of the object or of memory that it shares."""
         self.sent = 0
         """References the guest holds; 0 for what only the host holds."""
+        self.pins = 0
+        """Operations in progress that work on it; until they end it is not freed."""
         self.roots: frozenset[str] = NO_NAMES
         """Granted names that it was made from."""
         self.labels: frozenset[str] = NO_NAMES
@@ -142,6 +144,17 @@ class ObjectTable:
         self._kept.discard(held.handle)
         self._free(held)
 
+    def pin(self, helds: list[Held]) -> None:
+        """Keep objects that an operation works on until `unpin`, whatever the guest releases meanwhile."""
+        for held in helds:
+            held.pins += 1
+
+    def unpin(self, helds: list[Held]) -> None:
+        """End one `pin` of each."""
+        for held in helds:
+            held.pins -= 1
+            self._free(held)
+
     def release(self, pairs: list[Any]) -> None:
         """Take back references: handle, count, handle, count ...
 
@@ -165,7 +178,7 @@ class ObjectTable:
             self._free(held)
 
     def _free(self, held: Held) -> None:
-        if not held.sent and held.handle not in self._kept:
+        if not held.sent and not held.pins and held.handle not in self._kept:
             self._by_handle.pop(held.handle, None)
             self._by_identity.pop(id(held.value), None)
 

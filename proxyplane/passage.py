@@ -16,7 +16,7 @@ from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
 from proxyplane.operations import Operation
 from proxyplane.policies import Reservation
 from proxyplane.recording import Trace, result_of
-from proxyplane.subjects import Subject, subject_of
+from proxyplane.subjects import Subject, joined, subject_of
 
 if TYPE_CHECKING:
     from proxyplane.sessions import Session
@@ -227,9 +227,12 @@ class Passage:
         receiver = self.receiver
         if receiver is self.target.value and (isinstance(receiver, types.ModuleType) or self.target.entry is not None):
             receiver = self.operation.args[0] if self.operation.args else None
-        if line.reveals == "receiver":
-            return hosts.facts(receiver)
-        return hosts.shown(receiver) if line.reveals == "display" else _ONE
+        try:
+            if line.reveals == "receiver":
+                return hosts.facts(receiver)
+            return hosts.shown(receiver) if line.reveals == "display" else _ONE
+        except Exception:  # an object that its library lets exist but cannot measure: not known, so not shown
+            return _NO_FACTS
 
     # Deciding
 
@@ -365,7 +368,7 @@ class Passage:
     def _join_returned(self) -> None:
         """What callbacks returned went into the result: its lineage joins the subject's."""
         for held in self.session.dispatch.returned_to(self.operation.id):
-            self.subject = subject_of(self.session.table, held, self.subject.handles)
+            self.subject = joined(self.subject, held)
 
     def _raised(self, error: BaseException) -> BaseException:
         """Record that the operation raised; a failure may have shown or changed as much as a success."""

@@ -250,6 +250,18 @@ class Session:
             lost=lost,
         )
 
+    def panicked(self, error: str, verb: str, member: str | None) -> None:
+        """Record that the plane itself failed on an operation."""
+        self.plane.record(
+            "observed",
+            session=self.id,
+            agent=self.agent,
+            status="panic",
+            verb=verb,
+            member=member,
+            error={"type": error, "code": "panic"},
+        )
+
     def _keep_variables(self, kept: dict[str, int]) -> None:
         alive: dict[str, Held] = {}
         for name, handle in kept.items():

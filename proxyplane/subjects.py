@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from proxyplane.objects import Held, ObjectTable
 
-__all__ = ["Subject", "subject_of"]
+__all__ = ["Subject", "joined", "subject_of"]
 
 
 class Subject(NamedTuple):
@@ -31,3 +31,13 @@ def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...]) -> Sub
         labels |= held.labels
         schema = schema and (held.schema or not held.roots)
     return Subject(roots, labels, schema, (target.handle, *inputs))
+
+
+def joined(subject: Subject, held: Held) -> Subject:
+    """The subject with one more object in it."""
+    return Subject(
+        subject.roots | held.roots,
+        subject.labels | held.labels,
+        subject.schema and (held.schema or not held.roots),
+        (*subject.handles, held.handle),
+    )

@@ -138,6 +138,9 @@ class _Judgement:
         specs: list[Any] = [value]
         if value is _ABSENT or value is None:
             specs = [item[1] if isinstance(item, tuple) and len(item) == 2 else item for item in rest.values()]
+        for spec in _named_aggs(specs, 0):
+            others.extend(getattr(spec, "args", None) or ())
+            rest |= getattr(spec, "kwargs", None) or {}
         for name in _names(specs, 0):
             if name is None:
                 self.effects.add(Effect.UNKNOWN)
@@ -207,6 +210,14 @@ def _names(specs: Iterable[Any], depth: int) -> Iterator[str | None]:
             yield from _names([spec.aggfunc], depth + 1)
         elif not callable(spec) and spec is not None and type(spec) not in (int, float, bool):
             yield None
+
+
+def _named_aggs(specs: Iterable[Any], depth: int) -> Iterator[Any]:
+    for spec in specs:
+        if _named_agg(spec):
+            yield spec
+        elif depth <= _MAX_DEPTH and isinstance(spec, (list, tuple, dict)):
+            yield from _named_aggs(spec.values() if isinstance(spec, dict) else spec, depth + 1)
 
 
 def _named_agg(value: Any) -> bool:

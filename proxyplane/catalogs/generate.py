@@ -78,11 +78,20 @@ class Review(NamedTuple):
     """Lines that nothing can be introspected for, as they stand in the file."""
 
 
-def render(review: Review) -> str:
-    """The catalog file of a library, as text."""
+Tables = dict[str, dict[str, str]]
+"""Lines by type name, of this file and of those that it builds on."""
+
+
+def render(review: Review, written: Tables) -> str:
+    """The catalog file of a library, as text.
+
+    Args:
+        review: the hand decisions.
+        written: tables of the libraries before it; those of this one are added.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return "\n".join([*_header(review), *_modules(review), *_types(review), *review.written]) + "\n"
+        return "\n".join([*_header(review), *_modules(review), *_types(review, written), *review.written]) + "\n"
 
 
 def _header(review: Review) -> Iterator[str]:
@@ -128,12 +137,18 @@ def _module_line(review: Review, module: str, member: str, value: Any, described
 
 
 def _is_function(value: Any) -> bool:
-    kinds = ("function", "builtin_function_or_method", "_ArrayFunctionDispatcher", "ufunc", "method", "cython_function_or_method")
+    kinds = (
+        "function",
+        "builtin_function_or_method",
+        "_ArrayFunctionDispatcher",
+        "ufunc",
+        "method",
+        "cython_function_or_method",
+    )
     return type(value).__name__ in kinds
 
 
-def _types(review: Review) -> Iterator[str]:
-    written: dict[str, dict[str, str]] = {}
+def _types(review: Review, written: Tables) -> Iterator[str]:
     for entry in review.types:
         kind = _load(entry.path)
         name = _type_name(kind)
@@ -208,9 +223,9 @@ def _member_line(review: Review, kind: type, member: str, static: Any) -> str | 
     if word == "property":
         effect = "read"
     else:
-        effect = "read" if member in review.schema else "compute"
+        effect = "compute"
     words = [word, effect]
-    if member in review.schema:
+    if word == "property" and member in review.schema:
         words.append("schema")
     if member in review.fresh:
         words.append("fresh")
@@ -222,7 +237,12 @@ def _kind_word(static: Any) -> str:
         return "classmethod"
     if isinstance(static, staticmethod):
         return "classmethod"
-    if isinstance(static, type) or type(static).__name__ == "Accessor" or hasattr(type(static), "__get__") and not callable(static):
+    if (
+        isinstance(static, type)
+        or type(static).__name__ == "Accessor"
+        or hasattr(type(static), "__get__")
+        and not callable(static)
+    ):
         return "property"
     return "method" if callable(static) else "constant"
 
@@ -241,8 +261,41 @@ def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> st
         mentioned = {re.split("[@:]", word)[0] for word in words if ":" in word}
         dismissed = {word[1:] for word in words if word.startswith("-")}
         words = [word for word in words if not word.startswith("-")]
-        words += [f"{name}:{review.params[name]}" for name in positions if name in review.params and name not in mentioned | dismissed]
+        words += [
+            f"{name}:{review.params[name]}"
+            for name in positions
+            if name in review.params and name not in mentioned | dismissed
+        ]
+        words += _further_outputs(value)
+    _check_names(words, positions, value)
     return " ".join(_with_position(word, positions or {}) for word in words)
+
+
+def _further_outputs(value: Any) -> list[str]:
+    """A universal function with two outputs takes two places for them."""
+    if type(value).__name__ != "ufunc":
+        return []
+    return [f"out{place}@{value.nin + place - 1}:fills" for place in range(2, value.nout + 1)]
+
+
+def _check_names(words: list[str], positions: dict[str, int | None] | None, value: Any) -> None:
+    """A rule for a parameter that does not exist would be a hole."""
+    for word in words:
+        name, colon, action = word.partition(":")
+        harmless = action == "never" or action.startswith("one-of")  # it cannot be given, or not by position
+        if (
+            colon
+            and not harmless
+            and "@" not in name
+            and positions is not None
+            and name not in positions
+            and not _takes_keywords(value)
+        ):
+            raise ValueError(f"{value!r} has no parameter {name!r}; correct the review")
+
+
+def _takes_keywords(value: Any) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(value).parameters.values())
 
 
 def _with_position(word: str, positions: dict[str, int | None]) -> str:
@@ -253,9 +306,19 @@ def _with_position(word: str, positions: dict[str, int | None]) -> str:
 
 
 def _positions(value: Any, bound: bool) -> dict[str, int | None] | None:
-    """Parameters in order, each with its position without self, or None where it goes by name only."""
+    """Parameters in order, each with its position without self, or None where it goes by name only.
+
+    Decorators that deprecate positional arguments announce them as keyword-only and still take them, so the
+    innermost function counts.
+    """
+    outer = _own_positions(value, bound)
+    inner = _own_positions(inspect.unwrap(value), bound) if hasattr(value, "__wrapped__") else None
+    return {**(outer or {}), **inner} if inner is not None else outer
+
+
+def _own_positions(value: Any, bound: bool) -> dict[str, int | None] | None:
     try:
-        parameters = list(inspect.signature(value).parameters.values())
+        parameters = list(inspect.signature(value, follow_wrapped=False).parameters.values())
     except (ValueError, TypeError):
         return None
     if not bound and not inspect.ismethod(value) and parameters and parameters[0].name == "self":
@@ -303,10 +366,11 @@ def reviews() -> list[Review]:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or with `--check` compare them; the exit code."""
-    differing = []
+    differing: list[str] = []
+    tables: Tables = {}
     for review in reviews():
         path = FOLDER / f"{review.library}.toml"
-        text = render(review)
+        text = render(review, tables)
         if not path.exists() or path.read_text() != text:
             differing.append(path.name)
             if "--check" not in arguments:

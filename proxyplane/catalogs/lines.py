@@ -1,6 +1,6 @@
 """One line of a catalog: its grammar and what it says.
 
-    KIND? EFFECT* FLAG* (reveals=WHAT)? (prints=PARAMETER)? (NAME(@POSITION)?:ACTION)*
+KIND? EFFECT* FLAG* (reveals=WHAT)? (prints=PARAMETER)? (NAME(@POSITION)?:ACTION)*
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ _CHANGING = frozenset(
 _TEXT_LEFT_OUT = frozenset(("format", "format_map", "maketrans"))  # they walk attributes of what they are given
 _ITERATOR = frozenset(("__iter__", "__next__", "__repr__", "__str__", "__eq__", "__ne__", "__hash__"))
 _NAMED = frozenset(("__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__format__"))
-_VIEW = frozenset("__len__ __contains__ __iter__ __eq__ __ne__ __repr__ __str__ __and__ __or__ __sub__ __xor__ isdisjoint".split())
+_VIEW = frozenset(
+    "__len__ __contains__ __iter__ __eq__ __ne__ __repr__ __str__ __and__ __or__ __sub__ __xor__ isdisjoint".split()
+)
 
 
 def _text(kind: type) -> frozenset[str]:
@@ -27,7 +29,13 @@ def _text(kind: type) -> frozenset[str]:
 
 
 def _container(name: str) -> TypeReview:
-    return TypeReview(f"builtins:{name}", meta=(f'builtin = "{name}"',), only=_READING | _CHANGING, make="compute fresh", hashable=name in ("tuple", "frozenset"))
+    return TypeReview(
+        f"builtins:{name}",
+        meta=(f'builtin = "{name}"',),
+        only=_READING | _CHANGING,
+        make="compute fresh",
+        hashable=name in ("tuple", "frozenset"),
+    )
 
 
 REVIEW = Review(
@@ -38,13 +46,20 @@ REVIEW = Review(
         TypeReview("builtins:str", only=_text(str)),
         TypeReview("builtins:bytes", only=_text(bytes)),
         *(TypeReview(f"builtins:{name}", only=_ITERATOR) for name in ("map", "zip", "filter", "enumerate", "reversed")),
-        *(
-            TypeReview(f"types:{name}", only=_ITERATOR, make=None)
-            for name in ("GeneratorType",)
-        ),
+        *(TypeReview(f"types:{name}", only=_ITERATOR, make=None) for name in ("GeneratorType",)),
         *(
             TypeReview(f"proxyplane.catalogs.review_builtins:{name}", only=_ITERATOR, make=None)
-            for name in ("LIST_ITERATOR", "TUPLE_ITERATOR", "DICT_KEY_ITERATOR", "DICT_ITEM_ITERATOR", "DICT_VALUE_ITERATOR", "SET_ITERATOR", "STR_ITERATOR", "RANGE_ITERATOR", "LIST_REVERSED")
+            for name in (
+                "LIST_ITERATOR",
+                "TUPLE_ITERATOR",
+                "DICT_KEY_ITERATOR",
+                "DICT_ITEM_ITERATOR",
+                "DICT_VALUE_ITERATOR",
+                "SET_ITERATOR",
+                "STR_ITERATOR",
+                "RANGE_ITERATOR",
+                "LIST_REVERSED",
+            )
         ),
         *(
             TypeReview(f"proxyplane.catalogs.review_builtins:{name}", only=_VIEW, make=None, hashable=False)
@@ -53,8 +68,15 @@ REVIEW = Review(
         *(
             TypeReview(f"types:{name}", only=_NAMED, make=None)
             for name in (
-                "FunctionType", "MethodType", "BuiltinFunctionType", "MethodWrapperType", "WrapperDescriptorType",
-                "MethodDescriptorType", "ClassMethodDescriptorType", "MappingProxyType", "ModuleType",
+                "FunctionType",
+                "MethodType",
+                "BuiltinFunctionType",
+                "MethodWrapperType",
+                "WrapperDescriptorType",
+                "MethodDescriptorType",
+                "ClassMethodDescriptorType",
+                "MappingProxyType",
+                "ModuleType",
             )
         ),
         TypeReview("builtins:type", only=_NAMED, make=None),
@@ -62,7 +84,12 @@ REVIEW = Review(
     ),
     modules={},
     lines={
-        **{f"{kind}.{name}": "method mutate" for kind in ("list", "dict", "set") for name in _CHANGING if not name.startswith("_")},
+        **{
+            f"{kind}.{name}": "method mutate"
+            for kind in ("list", "dict", "set")
+            for name in _CHANGING
+            if not name.startswith("_")
+        },
         **{f"list.{name}": "method compute mutate" for name in ("pop",)},
         **{f"dict.{name}": "method compute mutate" for name in ("pop", "popitem", "setdefault")},
         "set.pop": "method compute mutate",

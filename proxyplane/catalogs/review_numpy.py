@@ -21,7 +21,8 @@ _CONCRETE = sorted(
     | {name for name in dir(np) if isinstance(getattr(np, name), type) and issubclass(getattr(np, name), np.generic)}
 )
 _BUILTIN = {"float64": "float", "str_": "str", "bytes_": "bytes", "complex128": "complex"}
-_GENERATORS = ("Generator", "RandomState")
+_WITHOUT_CONTENT = (np.void, np.object_, np.record, np.longdouble, np.clongdouble, np.datetime64, np.timedelta64)
+"""No built-in holds what these hold."""
 _DTYPES = sorted(name for name in dir(np.dtypes) if name.endswith("DType"))
 _POLYNOMIALS = ("Polynomial", "Chebyshev", "Hermite", "HermiteE", "Laguerre", "Legendre")
 
@@ -36,17 +37,20 @@ def _scalars() -> list[TypeReview]:
         if kind is None or kind in seen:
             continue
         seen.add(kind)
-        if kind in (np.void, np.object_, np.record):
+        if kind in _WITHOUT_CONTENT:
             meta: tuple[str, ...] = ()
         else:
             builtin = _BUILTIN.get(kind.__name__)
             meta = ("carries = true", *([f'builtin = "{builtin}"'] if builtin else []))
         only = None if kind is not np.record and kind is not np.void else _VOID
-        found.append(TypeReview(f"numpy:{kind.__name__}", ("numpy.generic",), meta, only, immutable=True))
+        make = None if kind in (np.record, np.void) else "compute"  # they read bytes as whatever dtype is named
+        found.append(TypeReview(f"numpy:{kind.__name__}", ("numpy.generic",), meta, only, make, immutable=True))
     return found
 
 
-_VOID = frozenset("dtype item tolist shape size ndim nbytes itemsize __getitem__ __len__ __eq__ __ne__ __repr__ __str__ __hash__".split())
+_VOID = frozenset(
+    "dtype item tolist shape size ndim nbytes itemsize __getitem__ __len__ __eq__ __ne__ __repr__ __str__ __hash__".split()
+)
 _FINFO = "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal smallest_subnormal tiny".split()
 _RESULTS = ("EigResult", "EighResult", "QRResult", "SlogdetResult", "SVDResult")
 
@@ -56,44 +60,81 @@ REVIEW = Review(
     types=(
         TypeReview("numpy:ndarray", make="compute zeroed buffer:never offset:never strides:never"),
         *_scalars(),
-        TypeReview("numpy:dtype", only=frozenset(
-            "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative itemsize kind name names "
-            "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __repr__ __str__ "
-            "__getitem__ __len__ __bool__".split()
-        )),
+        TypeReview(
+            "numpy:dtype",
+            only=frozenset(
+                "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative itemsize kind name names "
+                "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __repr__ __str__ "
+                "__getitem__ __len__ __bool__".split()
+            ),
+        ),
         *(TypeReview(f"numpy.dtypes:{name}", ("numpy.dtype",), only=frozenset()) for name in _DTYPES),
-        TypeReview("numpy:ufunc", make=None, only=frozenset(
-            "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types __call__ __repr__ __str__ "
-            "__eq__ __ne__ __hash__".split()
-        )),
+        TypeReview(
+            "numpy:ufunc",
+            make=None,
+            only=frozenset(
+                "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types __call__ __repr__ __str__ "
+                "__eq__ __ne__ __hash__".split()
+            ),
+        ),
         TypeReview("numpy.random:Generator"),
         TypeReview("numpy.random:RandomState"),
         *(
-            TypeReview(f"numpy.random:{name}", only=frozenset(("jumped", "spawn", "__eq__", "__ne__", "__hash__", "__repr__")))
+            TypeReview(
+                f"numpy.random:{name}", only=frozenset(("jumped", "spawn", "__eq__", "__ne__", "__hash__", "__repr__"))
+            )
             for name in ("BitGenerator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence")
         ),
         TypeReview("numpy:poly1d"),
-        *(TypeReview(f"numpy.polynomial:{name}") for name in _POLYNOMIALS),
-        TypeReview("numpy:vectorize", only=frozenset(("__call__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__"))),
-        TypeReview("numpy:finfo", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
-                   extra=tuple(f'{name} = "property read instance"' for name in _FINFO)),
-        TypeReview("numpy:iinfo", only=frozenset(("max", "min", "__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
-                   extra=tuple(f'{name} = "property read instance"' for name in ("bits", "dtype", "kind"))),
+        TypeReview("numpy.polynomial:Polynomial"),
+        *(
+            TypeReview(f"numpy.polynomial:{name}", ("numpy.polynomial.polynomial.Polynomial",))
+            for name in _POLYNOMIALS[1:]
+        ),
+        TypeReview(
+            "numpy:vectorize", only=frozenset(("__call__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__"))
+        ),
+        TypeReview(
+            "numpy:finfo",
+            only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
+            extra=tuple(f'{name} = "property read instance"' for name in _FINFO),
+        ),
+        TypeReview(
+            "numpy:iinfo",
+            only=frozenset(("max", "min", "__repr__", "__str__", "__eq__", "__ne__", "__hash__")),
+            extra=tuple(f'{name} = "property read instance"' for name in ("bits", "dtype", "kind")),
+        ),
         TypeReview("numpy:ndenumerate"),
         TypeReview("numpy:ndindex", only=frozenset(("__iter__", "__next__", "__repr__", "__str__"))),
         TypeReview("numpy:busdaycalendar"),
         *(
-            TypeReview(f"numpy.lib._index_tricks_impl:{name}", make=None, only=frozenset(("__getitem__", "__len__", "__repr__", "__eq__", "__hash__")))
+            TypeReview(
+                f"numpy.lib._index_tricks_impl:{name}",
+                make=None,
+                only=frozenset(("__getitem__", "__len__", "__repr__", "__eq__", "__hash__")),
+            )
             for name in ("IndexExpression", "RClass", "CClass", "nd_grid", "MGridClass", "OGridClass")
         ),
         TypeReview("numpy.ma:MaskedArray", ("numpy.ndarray",), make="compute"),
         TypeReview("numpy.rec:recarray", ("numpy.ndarray",), ('dynamic = "fields"',), make=None, only=frozenset()),
         TypeReview("numpy:matrix", ("numpy.ndarray",)),
         TypeReview("numpy.char:chararray", ("numpy.ndarray",), make=None),
-        *(TypeReview(f"numpy.linalg._linalg:{name}", ("builtins.tuple",), ('builtin = "tuple"',), make=None) for name in _RESULTS),
-        *(TypeReview(f"numpy.exceptions:{name}", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")))
-          for name in ("AxisError", "ComplexWarning", "DTypePromotionError", "RankWarning", "TooHardError", "VisibleDeprecationWarning")),
-        TypeReview("numpy.linalg:LinAlgError", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))),
+        *(
+            TypeReview(f"numpy.linalg._linalg:{name}", ("builtins.tuple",), ('builtin = "tuple"',), make=None)
+            for name in _RESULTS
+        ),
+        *(
+            TypeReview(f"numpy.exceptions:{name}", ("builtins.BaseException",), only=frozenset())
+            for name in (
+                "AxisError",
+                "ComplexWarning",
+                "DTypePromotionError",
+                "RankWarning",
+                "TooHardError",
+                "VisibleDeprecationWarning",
+            )
+        ),
+        TypeReview("numpy.linalg:LinAlgError", ("builtins.BaseException",), only=frozenset()),
     ),
     modules={
         "numpy": (
@@ -104,7 +145,15 @@ REVIEW = Review(
         ).split(),
         "numpy.linalg": ("test",),
         "numpy.fft": ("test",),
-        "numpy.random": ("bit_generator", "get_bit_generator", "get_state", "mtrand", "set_bit_generator", "set_state", "test"),
+        "numpy.random": (
+            "bit_generator",
+            "get_bit_generator",
+            "get_state",
+            "mtrand",
+            "set_bit_generator",
+            "set_state",
+            "test",
+        ),
         "numpy.ma": (
             "MAError MaskError core empty empty_like extras frombuffer fromflex masked_all masked_all_like test "
             "masked_print_option mvoid"
@@ -165,13 +214,13 @@ REVIEW = Review(
         "ndarray.fill": "method mutate",
         "ndarray.put": "method mutate",
         "ndarray.partition": "method mutate",
-        "ndarray.view": "method compute dtype@0:never type@1:never",
+        "ndarray.view": "method compute dtype@0:never type@1:never !params",
         "ndarray.byteswap": "method compute inplace:mutate",
         "ndarray.tobytes": "method reveal reveals=receiver",
         "ndarray.tolist": "method compute fresh reveals=result",
         "ndarray.__iter__": "compute pure",
         "ndarray.__getitem__": "compute",
-        "generic.view": "method compute",
+        "generic.view": "method compute dtype@0:never type@1:never !params",
         "generic.tolist": "method compute fresh reveals=result",
         "MaskedArray.harden_mask": "method mutate",
         "MaskedArray.soften_mask": "method mutate",
@@ -197,7 +246,6 @@ REVIEW = Review(
         "ndarray.sum": "method compute joins",
         "ndarray.dot": "method compute joins",
         "numpy.dot": "function compute joins",
-        **{f"{kind}.{name}": "method compute out:fills" for kind in _GENERATORS for name in ("random", "standard_normal", "standard_exponential", "standard_gamma")},
     },
     absent=frozenset(
         (

@@ -15,6 +15,7 @@ from proxyplane.catalogs.generate import Review, TypeReview
 offsets: Any = importlib.import_module("pandas.tseries.offsets")  # by name: only the generator reads this table
 
 _ERROR_LINES = frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))
+_ERROR = ("builtins.BaseException",)
 _API = "pandas.api.typing"
 _RESAMPLE = "pandas.core.resample"
 _INDEX = ("pandas.Index",)
@@ -23,11 +24,15 @@ _ARRAYS = (
     "NumpyExtensionArray PeriodArray SparseArray StringArray TimedeltaArray"
 ).split()
 _DTYPES = (
-    "ArrowDtype BooleanDtype CategoricalDtype DatetimeTZDtype Float32Dtype Float64Dtype Int8Dtype Int16Dtype Int32Dtype "
+    "ArrowDtype BooleanDtype DatetimeTZDtype Float32Dtype Float64Dtype Int8Dtype Int16Dtype Int32Dtype "
     "Int64Dtype IntervalDtype PeriodDtype SparseDtype StringDtype UInt8Dtype UInt16Dtype UInt32Dtype UInt64Dtype"
 ).split()
 _OFFSETS = sorted(
-    {getattr(offsets, n).__name__ for n in dir(offsets) if isinstance(getattr(offsets, n), type) and n not in ("BaseOffset", "Tick", "ABCMeta")}
+    {
+        getattr(offsets, n).__name__
+        for n in dir(offsets)
+        if isinstance(getattr(offsets, n), type) and n not in ("BaseOffset", "Tick")
+    }
 )
 _ERRORS = sorted(
     name
@@ -56,24 +61,61 @@ REVIEW = Review(
             TypeReview(f"pandas:{name}", _INDEX, hashable=False)
             for name in "RangeIndex CategoricalIndex IntervalIndex DatetimeIndex TimedeltaIndex PeriodIndex MultiIndex".split()
         ),
-        TypeReview("pandas.core.indexes.frozen:FrozenList", ("builtins.list",), ('builtin = "list"',), make=None, only=frozenset(("difference", "union"))),
-        TypeReview("pandas.io.formats.printing:PrettyDict", ("builtins.dict",), ('builtin = "dict"',), make=None, only=frozenset()),
+        TypeReview(
+            "pandas.core.indexes.frozen:FrozenList",
+            ("builtins.list",),
+            ('builtin = "list"',),
+            make=None,
+            only=frozenset(("difference", "union")),
+        ),
+        TypeReview(
+            "pandas.io.formats.printing:PrettyDict",
+            ("builtins.dict",),
+            ('builtin = "dict"',),
+            make=None,
+            only=frozenset(),
+        ),
         TypeReview(f"{_API}:DataFrameGroupBy", meta=('dynamic = "columns"',), make=None),
-        TypeReview(f"{_API}:SeriesGroupBy", make=None),
-        *(TypeReview(f"{_API}:{name}", make=None) for name in "Rolling Window Expanding ExponentialMovingWindow".split()),
-        TypeReview(f"{_API}:RollingGroupBy", (f"{_API}.Rolling",), make=None),
-        TypeReview(f"{_API}:ExpandingGroupBy", (f"{_API}.Expanding",), make=None),
-        TypeReview(f"{_API}:ExponentialMovingWindowGroupBy", (f"{_API}.ExponentialMovingWindow",), make=None),
+        TypeReview(f"{_API}:SeriesGroupBy", (f"{_API}.DataFrameGroupBy",), make=None),
+        TypeReview(
+            "pandas.core.groupby.indexing:GroupByNthSelector", make=None, only=frozenset(("__call__", "__getitem__"))
+        ),
+        TypeReview(f"{_API}:Rolling", meta=('dynamic = "columns"',), make=None),
+        *(
+            TypeReview(f"{_API}:{name}", (f"{_API}.Rolling",), ('dynamic = "columns"',), make=None)
+            for name in ("Window", "Expanding", "ExponentialMovingWindow")
+        ),
+        TypeReview(f"{_API}:RollingGroupBy", (f"{_API}.Rolling",), ('dynamic = "columns"',), make=None),
+        TypeReview(f"{_API}:ExpandingGroupBy", (f"{_API}.Expanding",), ('dynamic = "columns"',), make=None),
+        TypeReview(
+            f"{_API}:ExponentialMovingWindowGroupBy",
+            (f"{_API}.ExponentialMovingWindow",),
+            ('dynamic = "columns"',),
+            make=None,
+        ),
         TypeReview(f"{_API}:Resampler", meta=('dynamic = "columns"',), make=None),
         *(
-            TypeReview(f"{_RESAMPLE}:{kind}IndexResampler{group}", (f"{_API}.Resampler",), ('dynamic = "columns"',), make=None)
+            TypeReview(
+                f"{_RESAMPLE}:{kind}IndexResampler{group}", (f"{_API}.Resampler",), ('dynamic = "columns"',), make=None
+            )
             for kind in ("Datetime", "Period", "Timedelta")
             for group in ("", "GroupBy")
         ),
         TypeReview("pandas.core.strings.accessor:StringMethods", make=None),
         *(
-            TypeReview(f"pandas.core.indexes.accessors:{name}", make=None)
-            for name in "DatetimeProperties TimedeltaProperties PeriodProperties CombinedDatetimelikeProperties ArrowTemporalProperties".split()
+            TypeReview(f"pandas.core.indexes.accessors:{name}", inherits, make=None)
+            for name, inherits in (
+                ("DatetimeProperties", ()),
+                *(
+                    (f"{other}", ("pandas.core.indexes.accessors.DatetimeProperties",))
+                    for other in (
+                        "TimedeltaProperties",
+                        "PeriodProperties",
+                        "CombinedDatetimelikeProperties",
+                        "ArrowTemporalProperties",
+                    )
+                ),
+            )
         ),
         TypeReview("pandas.core.arrays.categorical:CategoricalAccessor", make=None),
         TypeReview("pandas.core.arrays.arrow.accessors:ListAccessor", make=None),
@@ -81,7 +123,9 @@ REVIEW = Review(
         TypeReview("pandas.core.arrays.sparse.accessor:SparseAccessor", make=None),
         TypeReview("pandas.core.arrays.sparse.accessor:SparseFrameAccessor", make=None),
         *(
-            TypeReview(f"pandas.core.indexing:{name}", make=None, only=frozenset(("__getitem__", "__setitem__", "__call__")))
+            TypeReview(
+                f"pandas.core.indexing:{name}", make=None, only=frozenset(("__getitem__", "__setitem__", "__call__"))
+            )
             for name in ("_LocIndexer", "_iLocIndexer", "_AtIndexer", "_iAtIndexer")
         ),
         TypeReview("pandas.core.indexing:_IndexSlice", make=None, only=frozenset(("__getitem__",))),
@@ -89,18 +133,46 @@ REVIEW = Review(
         TypeReview("pandas:Timedelta", meta=("carries = true", 'builtin = "timedelta"'), immutable=True),
         TypeReview("pandas:Period", immutable=True),
         TypeReview("pandas:Interval", immutable=True),
-        TypeReview(f"{_API}:NAType", make=None, only=frozenset(("__repr__", "__str__", "__hash__", "__eq__", "__bool__"))),
+        TypeReview(
+            f"{_API}:NAType", make=None, only=frozenset(("__repr__", "__str__", "__hash__", "__eq__", "__bool__"))
+        ),
         TypeReview(f"{_API}:NaTType", make=None, immutable=True),
-        *(TypeReview(f"pandas.arrays:{name}") for name in _ARRAYS),
-        *(TypeReview(f"pandas:{name}", only=_DTYPE_MEMBERS) for name in _DTYPES),
-        *(TypeReview(f"pandas.tseries.offsets:{name}", immutable=True) for name in _OFFSETS),
+        TypeReview("pandas.api.extensions:ExtensionArray", make=None, hashable=False),
+        *(
+            TypeReview(f"pandas.arrays:{name}", ("pandas.api.extensions.ExtensionArray",), hashable=False)
+            for name in _ARRAYS
+        ),
+        TypeReview("pandas.api.extensions:ExtensionDtype", make=None, only=_DTYPE_MEMBERS),
+        TypeReview("pandas:CategoricalDtype", ("pandas.api.extensions.ExtensionDtype",), only=_DTYPE_MEMBERS),
+        *(
+            TypeReview(f"pandas:{name}", ("pandas.api.extensions.ExtensionDtype",), only=_DTYPE_MEMBERS | {"__repr__"})
+            for name in _DTYPES
+        ),
+        TypeReview("pandas.tseries.offsets:BaseOffset", make=None, immutable=True),
+        TypeReview(
+            "pandas.tseries.offsets:Tick", ("pandas._libs.tslibs.offsets.BaseOffset",), make=None, immutable=True
+        ),
+        *(
+            TypeReview(f"pandas.tseries.offsets:{name}", ("pandas._libs.tslibs.offsets.BaseOffset",), immutable=True)
+            for name in _OFFSETS
+        ),
         TypeReview("pandas:Grouper", only=frozenset(("__repr__", "__str__"))),
         TypeReview(f"{_API}:TimeGrouper", make=None, only=frozenset(("__repr__", "__str__"))),
-        TypeReview("pandas:NamedAgg", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__")), extra=(
-            'aggfunc = "property read instance"', 'column = "property read instance"')),
-        TypeReview("pandas.io.parsers.readers:TextFileReader", make=None, only=frozenset("close get_chunk read __iter__ __next__ __enter__ __exit__".split())),
-        *(TypeReview(f"pandas.api.indexers:{name}", only=frozenset(("__repr__", "__str__"))) for name in ("FixedForwardWindowIndexer", "VariableOffsetWindowIndexer")),
-        *(TypeReview(f"pandas.errors:{name}", only=_ERROR_LINES) for name in _ERRORS),
+        TypeReview(
+            "pandas:NamedAgg",
+            only=frozenset(("__repr__", "__str__", "__eq__", "__ne__")),
+            extra=('aggfunc = "property read instance"', 'column = "property read instance"'),
+        ),
+        TypeReview(
+            "pandas.io.parsers.readers:TextFileReader",
+            make=None,
+            only=frozenset("close get_chunk read __iter__ __next__ __enter__ __exit__".split()),
+        ),
+        *(
+            TypeReview(f"pandas.api.indexers:{name}", only=frozenset(("__repr__", "__str__")))
+            for name in ("FixedForwardWindowIndexer", "VariableOffsetWindowIndexer")
+        ),
+        *(TypeReview(f"pandas.errors:{name}", _ERROR, only=_ERROR_LINES) for name in _ERRORS),
     ),
     modules={
         "pandas": (
@@ -112,7 +184,7 @@ REVIEW = Review(
         "pandas.api.types": (),
         "pandas.api.typing": (),
         "pandas.api.indexers": (),
-        "pandas.api.extensions": ("only", "no_default", "take"),
+        "pandas.api.extensions": ("only", "ExtensionArray", "ExtensionDtype", "no_default", "take"),
         "pandas.arrays": (),
         "pandas.errors": ("abc", "annotations", "cow", "ctypes"),
         "pandas.testing": (),
@@ -136,7 +208,7 @@ REVIEW = Review(
         "pandas.read_html": "function compute fresh io:path-read",
         "pandas.read_csv": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
         "pandas.read_table": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
-        "pandas.read_fwf": "function compute filepath_or_buffer:path-read engine:never",
+        "pandas.read_fwf": "function compute filepath_or_buffer:path-read engine:never storage_options:never",
         "pandas.read_json": "function compute path_or_buf:path-read engine:one-of(ujson|pyarrow)",
         "pandas.read_parquet": "function compute path:path-read engine:one-of(auto|pyarrow|fastparquet)",
         "pandas.read_feather": "function compute path:path-read",
@@ -159,7 +231,11 @@ REVIEW = Review(
         "DataFrame.to_orc": "method compute reveals=receiver path:path-write engine:one-of(pyarrow) engine_kwargs:never",
         "DataFrame.to_stata": "method compute path:path-write",
         "DataFrame.to_xml": "method compute reveals=receiver path_or_buffer:path-write stylesheet:never",
-        **{f"{kind}.to_{form}": f"method compute {_TEXT_OUT}" for kind in ("DataFrame", "Series") for form in ("html", "string", "markdown")},
+        **{
+            f"{kind}.to_{form}": f"method compute {_TEXT_OUT}"
+            for kind in ("DataFrame", "Series")
+            for form in ("html", "string", "markdown")
+        },
         "DataFrame.to_records": "method compute",
         "DataFrame.to_dict": "method compute fresh reveals=result",
         "Series.to_dict": "method compute fresh reveals=result",
@@ -178,10 +254,23 @@ REVIEW = Review(
         ),
         **{
             f"{kind}.{name}": "method compute joins func:named engine:one-of(cython|python|numba) engine_kwargs:never"
-            for kind in ("DataFrame", "Series", "DataFrameGroupBy", "SeriesGroupBy", "GroupBy", "Resampler", "BaseWindow", "Rolling", "Expanding", "ExponentialMovingWindow", "Window")
+            for kind in (
+                "DataFrame",
+                "Series",
+                "DataFrameGroupBy",
+                "SeriesGroupBy",
+                "GroupBy",
+                "Resampler",
+                "BaseWindow",
+                "Rolling",
+                "Expanding",
+                "ExponentialMovingWindow",
+                "Window",
+            )
             for name in ("agg", "aggregate", "apply", "transform")
         },
         "Resampler.apply": "method compute func:named",
+        "Resampler.transform": "method compute arg:named",
         "DataFrame.pivot_table": "method compute aggfunc:named",
         # labels and schema
         "NDFrame.columns": "property read schema settable",
@@ -196,12 +285,19 @@ REVIEW = Review(
         "DataFrame.keys": "method read schema",
         "DataFrame.__iter__": "read schema pure",
         "DataFrame.__contains__": "read schema",
-        "DataFrame.memory_usage": "method read schema",
+        "DataFrame.memory_usage": "method compute",
         ".dtypes": "property read schema",
         "MultiIndex.dtypes": "property read schema",
         # iteration
-        **{f"{kind}.{name}": "method compute pure fresh" for kind in ("DataFrame", "Series") for name in ("iterrows", "itertuples", "items")},
-        **{f"{kind}.__iter__": "compute pure fresh" for kind in ("BaseGroupBy", "BaseWindow", "Resampler", "Rolling", "Expanding")},
+        **{
+            f"{kind}.{name}": "method compute pure fresh"
+            for kind in ("DataFrame", "Series")
+            for name in ("iterrows", "itertuples", "items")
+        },
+        **{
+            f"{kind}.__iter__": "compute pure fresh"
+            for kind in ("BaseGroupBy", "BaseWindow", "Resampler", "Rolling", "Expanding")
+        },
         "BaseGroupBy.__len__": "read",
         # changing in place
         "DataFrame.insert": "method mutate",
@@ -216,8 +312,8 @@ REVIEW = Review(
         "StringMethods.cat": "method compute joins",
         "FrozenList.difference": "method compute",
         # arrays
-        ".view": "method compute cls:never dtype:never",
         "ExtensionArray.view": "method compute dtype:never",
+        "Index.view": "method compute cls:never",
         "Index.to_flat_index": "method compute",
         "SparseFrameAccessor.to_coo": "method compute",
         # frames of a reader
@@ -228,7 +324,8 @@ REVIEW = Review(
             ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper .to_sql .to_gbq .to_iceberg "
             ".to_xarray .from_arrow .nbytes_ .win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
             ".__array__ .calendar .as_integer_ratio_ .construct_from_string .construct_array_type .register .kwds .pyarrow_dtype .set_flags "
-            "DataFrameGroupBy.corrwith_ Series.from_coo"
+            "Series.from_coo TimedeltaArray.days_docstring "
+            "TimedeltaArray.seconds_docstring TimedeltaArray.microseconds_docstring TimedeltaArray.nanoseconds_docstring"
         ).split()
     ),
     params={
@@ -236,6 +333,7 @@ REVIEW = Review(
         "storage_options": "never",
         "filesystem": "never",
         "engine_kwargs": "never",
+        "engine": "one-of(cython|python|numba)",
         "win_type": f"one-of({_WINDOWS})",
         "out": "fills",
     },

@@ -166,9 +166,7 @@ def verify(directory: LogFolder) -> None:
 def tail(
     directory: LogFolder,
     count: Annotated[int, typer.Option("-n", metavar="N", min=0, help="How many records.")] = 20,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Then each new record, until interrupted.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then each new record, until interrupted.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show the last records of a log."""

@@ -17,8 +17,7 @@ _NOTHING: Final = Facts(0, 0, 0)
 _ONE: Final = Facts(1, 1, None)
 _UNKNOWN: Final = Facts()
 _CARRIED: Final = frozenset(
-    kind
-    for kind in (np.bool_, np.str_, np.bytes_, np.float16, np.float32, np.float64, np.complex64, np.complex128)
+    kind for kind in (np.bool_, np.str_, np.bytes_, np.float16, np.float32, np.float64, np.complex64, np.complex128)
 ) | frozenset(np.dtype(code).type for code in "bhilqpBHILQP")
 _NESTING: Final = (list, tuple, dict, set, frozenset, np.ndarray)
 

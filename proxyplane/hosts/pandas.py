@@ -23,8 +23,22 @@ SINGLETONS: Final = ("pandas.NA", "pandas.NaT", "pandas.api.extensions.no_defaul
 _NOTHING: Final = Facts(0, 0, 0)
 _ONE: Final = Facts(1, 1, None)
 _UNKNOWN: Final = Facts()
-_SCALARS: Final = (pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval, type(pd.NA), type(pd.NaT), pd.tseries.offsets.BaseOffset)
+_SCALARS: Final = (
+    pd.Timestamp,
+    pd.Timedelta,
+    pd.Period,
+    pd.Interval,
+    type(pd.NA),
+    type(pd.NaT),
+    pd.tseries.offsets.BaseOffset,
+)
 _GROUPED: Final = (pd.api.typing.DataFrameGroupBy, pd.api.typing.SeriesGroupBy, pd.api.typing.Resampler)
+_WINDOWS: Final = (
+    pd.api.typing.Rolling,
+    pd.api.typing.Window,
+    pd.api.typing.Expanding,
+    pd.api.typing.ExponentialMovingWindow,
+)
 _FORMATTED: Final = (pd.Index, pd.api.extensions.ExtensionArray)
 _ARRAY_ITEMS: Final = 10
 """Of a long index or array pandas shows this many items at each end; of a categorical half of it."""
@@ -81,8 +95,10 @@ def shown(value: Any) -> Facts:
         return _plus_categories(Facts(inner.rows, max(inner.cells or 0, rows * width), inner.bytes), value)
     if isinstance(value, _FORMATTED):
         return _plus_categories(_sequence_shown(value), value)
-    if isinstance(value, (*_GROUPED, pd.api.typing.Rolling, pd.api.typing.Expanding, pd.api.typing.ExponentialMovingWindow)):
+    if isinstance(value, _GROUPED):
         return _NOTHING
+    if isinstance(value, _WINDOWS):
+        return _ONE
     return facts(value)
 
 
@@ -141,7 +157,7 @@ def _timestamp(value: Any) -> Carried | None:
 
 def labels(value: Any) -> tuple[Any, ...] | None:
     """Column labels level by level, names of the axes, and categories, which a dtype shows."""
-    if isinstance(value, _GROUPED):
+    if isinstance(value, (*_GROUPED, *_WINDOWS)):
         return labels(value.obj)
     found: list[Any] = []
     if isinstance(value, pd.DataFrame):
@@ -176,7 +192,7 @@ def column_names(value: Any) -> tuple[Any, ...] | None:
     """Column labels of a frame or of a groupby's frame."""
     if isinstance(value, pd.DataFrame):
         return tuple(value.columns)
-    if isinstance(value, _GROUPED):
+    if isinstance(value, (*_GROUPED, *_WINDOWS)):
         return column_names(value.obj)
     return None
 
@@ -202,7 +218,7 @@ def _axis(value: Any) -> Any:
         return value.columns.levels[0] if value.columns.nlevels > 1 else value.columns
     if isinstance(value, pd.Series):
         return value.index if value.index.nlevels == 1 else value.index.levels[0]
-    if isinstance(value, (pd.api.typing.DataFrameGroupBy, pd.api.typing.Resampler)):
+    if isinstance(value, (pd.api.typing.DataFrameGroupBy, pd.api.typing.Resampler, *_WINDOWS)):
         return _axis(value.obj) if isinstance(value.obj, pd.DataFrame) else None
     return None
 
@@ -210,7 +226,9 @@ def _axis(value: Any) -> Any:
 def schema(value: Any) -> dict[str, Any] | None:
     """Shape and dtypes; a categorical dtype is just `category`."""
     if isinstance(value, pd.DataFrame):
-        columns = [{"name": str(label), "dtype": str(dtype)} for label, dtype in zip(value.columns, value.dtypes, strict=True)]
+        columns = [
+            {"name": str(label), "dtype": str(dtype)} for label, dtype in zip(value.columns, value.dtypes, strict=True)
+        ]
         return {"kind": "frame", "shape": list(value.shape), "columns": columns, "index": _index_names(value.index)}
     if isinstance(value, pd.Series):
         return {"kind": "series", "shape": [len(value)], "dtype": str(value.dtype), "index": _index_names(value.index)}
@@ -231,5 +249,3 @@ def _index_names(index: Any) -> list[str]:
 def family(value: Any) -> tuple[Any, ...]:
     """Frames share nothing that can be written through: pandas copies on write."""
     return ()
-
-

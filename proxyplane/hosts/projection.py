@@ -123,7 +123,9 @@ def fresh_index(index: Any) -> Any:
     array = fresh_array(index.array, index.name)
     if isinstance(array, pd.arrays.NumpyExtensionArray):
         array = array.to_numpy()
-    result = pd.Index(array, dtype=None if isinstance(index.dtype, pd.CategoricalDtype) else index.dtype, name=index.name)
+    result = pd.Index(
+        array, dtype=None if isinstance(index.dtype, pd.CategoricalDtype) else index.dtype, name=index.name
+    )
     frequency = getattr(index, "freq", None)
     if frequency is not None and isinstance(result, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         result.freq = frequency

@@ -104,6 +104,7 @@ def corpus_module() -> ModuleType:
 
 @pytest.mark.skipif(not (CORPUS / "escapes.jsonl").exists(), reason="the escape corpus is not on this machine")
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the runner leaves its own files open
 def test_the_corpus_finds_no_hole_in_the_guest(sealed: ControlPlane, tmp_path: Path) -> None:
     """All entries of the corpus' layer G fail, each in a fresh sealed guest."""
     runner = corpus_module()

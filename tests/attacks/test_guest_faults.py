@@ -14,7 +14,14 @@ from .conftest import Canaries
 FAULTS = {
     "memory bomb": ("x = []\nwhile True: x.append(bytearray(1 << 24))", {"MemoryError", "GuestCrashed", "GuestTimeout"}),
     "fork bomb": ("import os\nwhile True: os.fork()", {"PermissionError", "BlockingIOError", "OSError", "GuestCrashed"}),
-    "segfault": ("import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()", {"GuestCrashed", "RecursionError", "MemoryError"}),
+    "segfault": (
+        "def f(): return 1\nf.__code__ = f.__code__.replace(co_consts=(), co_code=b'd\\xff' * 4)\nf()",
+        {"GuestCrashed"},
+    ),
+    "deep recursion": (
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+        {"GuestCrashed", "RecursionError", "MemoryError", "GuestTimeout"},
+    ),
     "abort": ("import os\nos.abort()", {"GuestCrashed"}),
     "exit": ("import os\nos._exit(3)", {"GuestCrashed"}),
     "closes its socket": (
@@ -94,7 +101,6 @@ def test_functions_given_to_pandas_do_nothing_on_the_host(sealed: ControlPlane, 
     code = HARMLESS_ON_HOST[name].replace("FILE", str(canaries.file)).replace("OUT", str(out))
     with sealed.session("deputy", objects={"df": canaries.frame()}) as session:
         result = session.run(f"import pandas as pd\nimport numpy as np\nr = {code}\nprint(r)", timeout=10)
-        assert not result.ok
         assert canaries.token not in result.stdout + repr(result.error)
     assert not Path(out).exists()
 

@@ -15,6 +15,9 @@ from proxyplane import ControlPlane, Policy
 
 CANARY = "CANARYSECRET"
 
+# The agent's calls, made in every way, raise warnings in the host; they are not errors there.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 def from_dict() -> pd.DataFrame:
     return pd.DataFrame({"name": list("abc"), "n": [1, 2, 3], "ssn": [f"{CANARY}{n}" for n in range(3)]})
@@ -110,7 +113,7 @@ def test_no_member_leads_to_what_is_hidden(build: Callable[[], pd.DataFrame]) ->
     with ControlPlane(policy=Policy.parse(POLICY)) as plane, plane.session("agent", objects={"df": frame}) as session:
         result = session.run(EVERYTHING, timeout=200)
         assert result.ok, result.error
-        count, hits = result.stdout.split(" ", 1)
+        count, hits = result.stdout.strip().splitlines()[-1].split(" ", 1)
         assert int(count) > 300
         assert hits.strip() == "[]"
         assert CANARY not in result.stdout + result.stderr
