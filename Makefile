@@ -7,6 +7,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# An interpreter that was removed or replaced leaves an environment that no longer starts: make it anew.
+$(shell test ! -e $(STAMP) || $(BIN)/python -c '' 2>/dev/null || rm -f $(STAMP))
+
 .PHONY: demo test lint bench clean
 .DELETE_ON_ERROR:
 

@@ -12,10 +12,11 @@ import builtins
 import functools
 import hashlib
 import importlib.metadata
+import operator
 import platform
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -35,7 +36,7 @@ class TypeEntry(NamedTuple):
     """What is known of one real type: the catalog's lines, as far as that type really has the members."""
 
     name: str
-    """The catalogued type, such as `pandas.DataFrame`; for a subclass that is not catalogued, its nearest base that is."""
+    """The catalogued type, such as `pandas.DataFrame`; of an uncatalogued subclass, its nearest catalogued base."""
     builtin: str | None
     """The built-in that its guest class inherits: `float int str bytes complex datetime timedelta tuple list dict`."""
     carries: bool
@@ -87,8 +88,8 @@ class Catalog:
         """Names that the catalog makes public: of modules, types, members, parameters and dtypes."""
         self._ready = {name: ModuleEntry(name, MappingProxyType(lines)) for name, lines in self._modules.items()}
 
-    @classmethod
-    def load(cls, *names: str, extra: Iterable[str | Path] = ()) -> Catalog:
+    @staticmethod
+    def load(*names: str, extra: Iterable[str | Path] = ()) -> Catalog:
         """The packaged catalogs of these names (by default all), and further files.
 
         Args:
@@ -98,7 +99,7 @@ class Catalog:
         Raises:
             CatalogError: a file that does not exist or cannot be used; with file, key and hint.
         """
-        return _load(cls, names, tuple(str(path) for path in extra))
+        return _load(names, tuple(str(path) for path in extra))
 
     def of(self, kind: type) -> TypeEntry | None:
         """What is known of a type; None when neither it nor a base of it is catalogued.
@@ -147,10 +148,10 @@ class Catalog:
         return line if line is not None and getattr(sys.modules.get(module), name, None) is value else None
 
     def _words(self) -> frozenset[str]:
-        owners = (*self._types.items(), *self._modules.items())
-        found = {part for name, _ in owners for part in name.split(".")}
-        for _, table in owners:
-            for member, line in (table.lines if isinstance(table, _Table) else table).items():
+        lines = {name: table.lines for name, table in self._types.items()} | self._modules
+        found = {part for name in lines for part in name.split(".")}
+        for table in lines.values():
+            for member, line in table.items():
                 found.add(member)
                 found.update(param.name for param in line.params)
         found.update(name.lower() for name in list(found) if name[:1].isupper())
@@ -168,7 +169,7 @@ class Catalog:
                 raise CatalogError(f"{file}: unknown key {key!r} (a catalog has library, versions, module and type)")
         library, versions = content.get("library"), content.get("versions")
         if not isinstance(library, str) or not isinstance(versions, str):
-            raise CatalogError(f'{file}: library and versions are missing (write library = "pandas", versions = ">=3")')
+            raise CatalogError(f"{file}: library and versions are missing (such as pandas and >=3.0,<4)")
         if not _reviewed(library, versions, file):
             self.unreviewed += (library,)
             return
@@ -190,9 +191,7 @@ class Catalog:
         merged: dict[str, Entry] = {}
         for base in reversed(table.inherits):
             if base not in self._types or base in seen:
-                raise CatalogError(
-                    f"type {name!r} inherits {base!r}, which no loaded catalog describes (or which is itself)"
-                )
+                raise CatalogError(f"type {name!r} inherits {base!r}, which no loaded catalog describes")
             merged |= {key: line for key, line in self._lines(base, seen | {name}).items() if key != "()"}
         merged |= table.lines
         self._flat[name] = merged
@@ -249,7 +248,7 @@ class Catalog:
 
 
 @functools.lru_cache(maxsize=32)
-def _load(cls: type[Catalog], names: tuple[str, ...], extra: tuple[str, ...]) -> Catalog:
+def _load(names: tuple[str, ...], extra: tuple[str, ...]) -> Catalog:
     paths = [_FOLDER / f"{name}.toml" for name in names] if names else sorted(_FOLDER.glob("*.toml"))
     files = []
     for path in (*paths, *map(Path, extra)):
@@ -258,7 +257,7 @@ def _load(cls: type[Catalog], names: tuple[str, ...], extra: tuple[str, ...]) ->
         except OSError as error:
             known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
             raise CatalogError(f"{path}: {error.strerror} (packaged catalogs: {known})") from None
-    return cls(files)
+    return Catalog(files)
 
 
 def _is_the_one(kind: type, name: str) -> bool:
@@ -288,9 +287,10 @@ def _tables(content: dict[str, Any], key: str, file: str) -> list[tuple[str, dic
 
 
 def _line(file: str, owner: str, name: str, line: Any) -> Entry:
+    if not isinstance(line, str):
+        kind = type(line).__name__
+        raise CatalogError(f"{file}: {owner}.{name}: expected a text such as 'method compute', got a {kind}")
     try:
-        if not isinstance(line, str):
-            raise ValueError(f'expected a text such as "method compute", got a {type(line).__name__}')  # noqa: TRY004
         return parse(f"{owner}.{name}", name, line)
     except ValueError as error:
         raise CatalogError(f"{file}: {owner}.{name}: {error}") from None
@@ -318,11 +318,11 @@ def _reviewed(library: str, versions: str, file: str) -> bool:
 
 
 def _within(version: str, bound: str, file: str) -> bool:
-    operators = {
-        ">=": lambda a, b: a >= b,
-        "<=": lambda a, b: a <= b,
-        "==": lambda a, b: a == b,
-        "<": lambda a, b: a < b,
+    operators: dict[str, Callable[[Any, Any], bool]] = {
+        ">=": operator.ge,
+        "<=": operator.le,
+        "==": operator.eq,
+        "<": operator.lt,
     }
     for text, compare in operators.items():
         if bound.startswith(text):

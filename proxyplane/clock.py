@@ -31,27 +31,20 @@ class Identifiers:
     identifier and keeps them unguessable across instances.
     """
 
-    __slots__ = ("_clock", "_counter", "_last")
+    __slots__ = ("_clock", "_count", "_head", "_milliseconds")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last = 0
-        self._counter = 0
+        self._milliseconds = -1
+        self._head = b""
+        # Variant 0b10, then a count that starts at random in the lower half of its 62 bits: it cannot run over.
+        self._count = 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 3
 
     def next(self) -> bytes:
         """The next identifier."""
         now = self._clock.wall() // 1_000_000
-        if now > self._last:
-            self._last = now
-            if self._counter >> 73 or not self._counter:
-                self._counter = int.from_bytes(os.urandom(9), "big")
-        self._counter += 1
-        count = self._counter
-        value = (
-            (self._last & 0xFFFFFFFFFFFF) << 80
-            | 0x7 << 76
-            | (count >> 62 & 0xFFF) << 64
-            | 0b10 << 62
-            | (count & 0x3FFFFFFFFFFFFFFF)
-        )
-        return value.to_bytes(16, "big")
+        if now > self._milliseconds:  # a clock that steps back does not take the order with it
+            self._milliseconds = now
+            self._head = ((now & 0xFFFFFFFFFFFF) << 16 | 0x7000).to_bytes(8, "big")
+        self._count = count = self._count + 1
+        return self._head + count.to_bytes(8, "big")

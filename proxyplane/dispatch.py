@@ -41,45 +41,47 @@ class Dispatch:
 
     def perform(self, exchange: Exchange, message: list[Any]) -> list[Any]:
         """Answer one request frame with one frame."""
+        session = self._session
+        membrane, table = session.membrane, session.table
         _, number, verb, target, member, args, kwargs, line, releases = message
         if releases:
-            self._session.table.release(releases)
-        if member is not None and (type(member) is not str or len(member) > self._session.plane.limits.name_chars):
+            table.release(releases)
+        if member is not None and (type(member) is not str or len(member) > session.plane.limits.name_chars):
             raise ProtocolError("a member that is not a short text")
         if type(target) is not int or (line is not None and type(line) is not int):
             raise ProtocolError("a target or line that is not a number")
         pinned: list[Held] = []
         try:
-            identifier = self._deciding = self._session.plane.ids.next()
-            found = self._session.membrane.decode(args, kwargs)
+            identifier = self._deciding = session.plane.ids.next()
+            found = membrane.decode(args, kwargs)
             if found.args or found.kwargs:
                 self._learn(found.args)
                 self._learn(found.kwargs.values())
             if found.held or found.callables:
-                pinned = [*found.held, self._session.table.get(target)]
-                self._session.table.pin(pinned)
+                pinned = [*found.held, table.get(target)]
+                table.pin(pinned)
             operation = self._operation(identifier, verb, target, member, found, line)
             exchange.operation = operation
-            outcome = self._session.plane.handle(operation)
+            outcome = session.plane.handle(operation)
             wire = self.encode(outcome, operation)
-            reply = [Kind.RESULT, number, wire, self._session.membrane.news()]
+            reply = [Kind.RESULT, number, wire, membrane.news()]
             if outcome.printed:
                 reply.append(outcome.printed)
         except Raised as raised:
             error = self._raised_map(raised)
-            reply = [Kind.ERROR, number, error, self._session.membrane.news()]
+            reply = [Kind.ERROR, number, error, membrane.news()]
         except (ProtocolError, AuditUnavailable, GuestError):
             raise
         except ProxyPlaneError as refused:
-            reply = [Kind.ERROR, number, refusal_map(refused), self._session.membrane.news()]
+            reply = [Kind.ERROR, number, refusal_map(refused), membrane.news()]
         except Exception as error:  # a fault of the plane itself: nothing crosses, and it is on record
-            self._session.panicked(type(error).__name__, verb, member)
+            session.panicked(type(error).__name__, verb, member)
             text = "the plane could not judge this operation, so it is refused and its result withheld"
             refused_map = {"code": "denied", "message": text, "effect": "unknown"}
-            reply = [Kind.ERROR, number, refused_map, self._session.membrane.news()]
+            reply = [Kind.ERROR, number, refused_map, membrane.news()]
         finally:
             if pinned:
-                self._session.table.unpin(pinned)
+                table.unpin(pinned)
         return reply
 
     def _operation(

@@ -41,6 +41,8 @@ _BUILDERS: Final[dict[int, Callable[[Any], Any]]] = {
     Tag.SET: set,
     Tag.FROZENSET: frozenset,
 }
+_DIRECT: Final = frozenset({str, bool, bytes, type(None)})
+"""Types whose values are their own wire form."""
 _FUNCTIONS: Final = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -170,7 +172,11 @@ class Membrane:
         if leaf is not None:
             return leaf(value)
         if depth < self.limits.depth and (kind is tuple or kind is frozenset or (fresh and kind in _CONTAINERS)):
-            return [_CONTAINERS[kind], *(self._encode(item, fresh, made, show, depth + 1) for item in value)]
+            if _DIRECT.issuperset(map(type, value)):
+                return [_CONTAINERS[kind], *value]
+            if {int}.issuperset(map(type, value)):
+                return [_CONTAINERS[kind], *map(encode_int, value)]
+            return [_CONTAINERS[kind], *[self._encode(item, fresh, made, show, depth + 1) for item in value]]
         if fresh and kind is dict and depth < self.limits.depth:
             flat: list[Any] = [Tag.DICT]
             for key, item in value.items():

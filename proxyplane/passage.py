@@ -326,7 +326,7 @@ class Passage:
             self._append(self.trace.intent(self.decision))
 
     def _append(self, fields: dict[int, Any]) -> None:
-        self.plane.append(fields, self.effects)
+        self.plane.append(fields, self.effects, self.trace.prefix)
 
     def _refused(self, decision: Decision, reason: str | None = None) -> None:
         if not self._performed:
@@ -423,7 +423,7 @@ class Passage:
     def _is_schema(self, value: Any) -> bool:
         """Whether what a schema member gave is schema: column labels that came out of data are content."""
         kind = type(value)
-        if kind is int or kind is bool or (kind is tuple and all(type(part) is int for part in value)):
+        if kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value))):
             return True
         labels = hosts.labels(self.receiver)
         return labels is None or all(self.session.dispatch.knows(label) for label in labels)

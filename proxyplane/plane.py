@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from proxyplane.audit import AuditLog
 from proxyplane.audit import record as field
+from proxyplane.audit.record import Prefix
 from proxyplane.catalog import Catalog
 from proxyplane.clock import Clock, Identifiers, SystemClock
 from proxyplane.effects import LOOKING, Effect
@@ -66,6 +67,8 @@ class ControlPlane:
         self.limits = limits if limits is not None else Limits()
         self.guest_limits = guest_limits if guest_limits is not None else GuestLimits()
         self.ids = Identifiers(self.clock)
+        self.policy_stamp = {"digest": policy.digest, "generation": 1, "mode": "enforce"}
+        """What records say of the policy that decided."""
         self.ledger = Ledger(policy.budgets, clock=self.clock)
         self._sessions: dict[str, Session] = {}
         self.plans: dict[tuple[int, str, str | None], Plan] = {}
@@ -81,7 +84,7 @@ class ControlPlane:
             raise
         self.record(
             "policy.load",
-            policy={"digest": policy.digest, "generation": 1, "mode": "enforce"},
+            policy=self.policy_stamp,
             detail={"name": policy.name, "catalog": self.catalog.digest, "tier": self.tier},
         )
 
@@ -140,13 +143,13 @@ class ControlPlane:
         passage.conclude(outcome)
         return outcome
 
-    def append(self, fields: dict[int, Any], effects: frozenset[Effect]) -> None:
+    def append(self, fields: dict[int, Any], effects: frozenset[Effect], prefix: Prefix) -> None:
         """Write one record; of anything but looking, wait until it is durable.
 
         What was revealed to a sealed guest is made durable before it leaves the plane (`Session.run`); below that
         tier at once.
         """
-        self.log.append(fields)
+        self.log.append(fields, prefix)
         if effects <= _READS:
             return
         if not effects <= _BUFFERED or (Effect.REVEAL in effects and self.tier != "sealed"):

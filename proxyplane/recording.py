@@ -44,28 +44,23 @@ def argument_forms(args: tuple[Any, ...], kwargs: dict[str, Any], find: Any) -> 
 class Trace:
     """The record of one operation while it is on the road."""
 
-    __slots__ = ("_fields", "_mono", "began", "lowered", "operation")
+    __slots__ = ("_fields", "_mono", "began", "lowered", "operation", "prefix")
 
     def __init__(self, session: Session, operation: Operation, target: Held | None, effects: Iterable[Effect]) -> None:
         clock = session.plane.clock
         self.operation = operation
         self._mono = clock.mono
         self.began = clock.mono()
+        self.prefix = session.prefixes["guest" if operation.origin.via == "guest" else "agent"]
         self.lowered = 0
         origin = operation.origin
         fields: dict[int, Any] = {
-            field.KIND: "effect",
             field.ID: operation.id,
             field.OP: operation.id,
             field.TIME: clock.wall(),
             field.MONO: self.began - session.opened,
-            field.SESSION: origin.session,
-            field.AGENT: origin.agent,
-            field.ORIGIN: "guest" if origin.via == "guest" else "agent",
-            field.VIA: "socket" if origin.via == "guest" else "inproc",
             field.VERB: operation.verb,
-            field.EFFECTS: {"declared": list(effects), "catalog": session.plane.catalog.digest},
-            field.POLICY: session.policy_stamp,
+            field.EFFECTS: {"declared": list(effects)},  # under the catalog that `policy.load` names
         }
         if origin.line is not None:
             fields[field.WHERE] = {"line": origin.line, "code_sha256": origin.code}

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from proxyplane import describe
 from proxyplane.callables import GuestToken
+from proxyplane.audit.record import Prefix
+from proxyplane.audit.record import Prefix
 from proxyplane.capabilities import Capability, mint
 from proxyplane.conversation import Conversation
 from proxyplane.dispatch import Dispatch
@@ -58,6 +60,8 @@ class Session:
         self.agent = agent
         self.id = f"s-{secrets.token_hex(8)}"
         self.opened = plane.clock.mono()
+        self.prefixes = {origin: self._prefix(origin) for origin in ("guest", "agent")}
+        """The fields that all effect records of this session share, by who touched the proxy."""
         self.grants = Grants(self)
         self.dispatch = Dispatch(self)
         self.table = ObjectTable(plane.limits.handles)
@@ -69,7 +73,6 @@ class Session:
             callable_of=self.dispatch.guest_callable,
             mediate=self.dispatch.mediate,
         )
-        self.policy_stamp = {"digest": plane.policy.digest, "generation": 1, "mode": "enforce"}
         self.conversation: Conversation | None = None
         """The talk with the guest, while there is one."""
         self.code = b""
@@ -79,6 +82,18 @@ class Session:
         self._runs = 0
         self._ended: str | None = None
         self._closed = False
+
+    def _prefix(self, origin: str) -> Prefix:
+        return self.plane.log.prefix(
+            {
+                "kind": "effect",
+                "session": self.id,
+                "agent": self.agent,
+                "origin": origin,
+                "via": "socket" if origin == "guest" else "inproc",
+                "policy": self.plane.policy_stamp,
+            }
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +109,7 @@ class Session:
             "session.open",
             session=self.id,
             agent=self.agent,
-            policy=self.policy_stamp,
+            policy=self.plane.policy_stamp,
             detail={"tier": self.plane.tier, "objects": sorted(objects)},
         )
         merged: dict[int, list[str]] = {}

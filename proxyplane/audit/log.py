@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, Self
 
 from proxyplane.audit import record, segments
 from proxyplane.audit.link import Opening, WriterLink
-from proxyplane.audit.record import Encoder, Fields
+from proxyplane.audit.record import Encoder, Fields, Prefix
 from proxyplane.clock import Clock, Identifiers, SystemClock
 from proxyplane.errors import AuditUnavailable
 
@@ -78,7 +78,10 @@ class AuditLog:
         self._sink = sink
         self._count = count
         self._written = sink.written
-        self._encode = Encoder().encode
+        encoder = Encoder()
+        self._encode = encoder.encode
+        self.prefix = encoder.prefix
+        """Packs fields that many records share, for `append`; see `Encoder.prefix`."""
         self._lock = threading.RLock()
         self._busy = False
         self._pid = os.getpid()
@@ -128,12 +131,13 @@ class AuditLog:
             log._append_gap(opening, clock)
         return log
 
-    def append(self, fields: Fields) -> int:
+    def append(self, fields: Fields, prefix: Prefix | None = None) -> int:
         """Adds one record and returns its number. On return it is in memory that survives the death of this process.
 
         Args:
             fields: the record, by JSON names or (faster) by the integers of `proxyplane.audit.record`, without `v`
                 and `seq`. It is not changed and may be used again.
+            prefix: fields packed by `prefix`, which `fields` then has not.
 
         Raises:
             AuditUnavailable: the log is closed, or closed now; or the call came from a signal handler or finaliser
@@ -149,7 +153,7 @@ class AuditLog:
             seq = self._count
             try:
                 self._busy = True
-                payload = self._encode(fields, seq)
+                payload = self._encode(fields, seq, prefix)
                 self._count, self._written = seq + 1, sink.put(segments.frame(payload))
             except BaseException:
                 # A KeyboardInterrupt may come between the copy and the count. The ring knows which of them was.

@@ -32,6 +32,7 @@ __all__ = [
     "VERDICTS",
     "Encoder",
     "Fields",
+    "Prefix",
     "decode",
 ]
 
@@ -168,6 +169,16 @@ def _plain(value: object) -> object:
     raise TypeError(type(value).__qualname__)
 
 
+class Prefix:
+    """Fields that many records share (session, agent, policy ...), checked and packed once. Made by `Encoder.prefix`."""
+
+    __slots__ = ("count", "packed")
+
+    def __init__(self, count: int, packed: bytes) -> None:
+        self.count = count
+        self.packed = packed
+
+
 class Encoder:
     """Turns records into payload bytes. One per log: the buffer inside is used again, so calls must not overlap."""
 
@@ -178,12 +189,25 @@ class Encoder:
         packer = msgpack.Packer(autoreset=True, default=_plain, unicode_errors="backslashreplace")
         self._pack: Callable[[Any], bytes] = packer.pack
 
-    def encode(self, fields: Fields, seq: int) -> bytes:
+    def prefix(self, fields: Fields) -> Prefix:
+        """Pack fields that every record of a kind shares, for `encode`. Needs `kind`; at most 15 fields.
+
+        Raises:
+            ValueError, TypeError: as for `encode`.
+        """
+        shared = by_key(fields)
+        if shared.get(KIND) not in KINDS or len(shared) >= _FIXMAP_LIMIT:
+            raise ValueError(_outside(shared))
+        self.encode(shared, 0)
+        return Prefix(len(shared), self._pack(shared)[1:])
+
+    def encode(self, fields: Fields, seq: int, prefix: Prefix | None = None) -> bytes:
         """The payload of one record.
 
         Args:
             fields: the record without `v` and `seq`; left untouched. `kind` is required.
             seq: the record's number in its log.
+            prefix: packed fields that come first, of which `fields` then has none.
 
         Raises:
             ValueError: an unknown field, a value outside a closed list, or a payload above `MAX_RECORD`.
@@ -193,7 +217,7 @@ class Encoder:
             fields = by_key(fields)
         get = fields.get
         if (
-            get(KIND) not in KINDS
+            (prefix is None and get(KIND) not in KINDS)
             or get(PHASE) not in _PHASES_OR_NONE
             or get(VERDICT) not in _VERDICTS_OR_NONE
             or get(STATUS) not in _STATUSES_OR_NONE
@@ -204,7 +228,11 @@ class Encoder:
         except (TypeError, ValueError, OverflowError, RecursionError):
             raise TypeError(self._unstorable(fields)) from None
         count = len(fields)
-        payload = _STAMP.pack(0xDE, count + 2, 0x0001, 0x01CF, seq) + body[1 if count < _FIXMAP_LIMIT else 3 :]
+        body = body[1 if count < _FIXMAP_LIMIT else 3 :]
+        if prefix is None:
+            payload = _STAMP.pack(0xDE, count + 2, 0x0001, 0x01CF, seq) + body
+        else:
+            payload = _STAMP.pack(0xDE, count + 2 + prefix.count, 0x0001, 0x01CF, seq) + prefix.packed + body
         if len(payload) > MAX_RECORD:
             raise ValueError(
                 f"a record takes at most {MAX_RECORD} bytes, this one {len(payload)}; cut its longest field"

@@ -25,8 +25,9 @@ __all__ = ["judge"]
 
 _ABSENT: Final = object()
 _MAX_DEPTH: Final = 4
+_AXES: Final = ("index", "columns", "rows")
 _URL: Final = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:|.*(?:::|://)", re.DOTALL)
-"""Wider than a path that libraries take for a URL: `file:/etc/passwd` and `simplecache::s3://x` are opened as URLs too."""
+"""Wider than what looks like a URL: `file:/etc/passwd` and `simplecache::s3://x` are opened as URLs too."""
 _DROPPED: Final = str.maketrans("", "", "\t\r\n")
 """What `urllib` takes out of a URL before it reads it."""
 _PATHS: Final = (pathlib.PurePosixPath, pathlib.PosixPath)
@@ -160,14 +161,13 @@ class _Judgement:
             self.effects |= entry.effects
             for param in entry.params:
                 values = [kwargs[param.name]] if param.name in kwargs else []
-                values.extend(_flat(args))
-                values.extend(_flat([kwargs.get("args", ())]))
+                values.extend(_could_be(param, [*args, kwargs.get("args", ())]))
                 for value in values:
                     if param.action == "named":
                         self.named(param, value, tuple(args), kwargs, depth + 1)
                     elif param.action == "fills-after-inputs":
                         self.fill(value)
-                    elif param.action != "never" or param.name in kwargs:
+                    else:
                         self.given(param, value)
 
     def _entries(self, name: str) -> Iterator[Entry | None]:
@@ -223,6 +223,15 @@ def _named_aggs(specs: Iterable[Any], depth: int) -> Iterator[Any]:
 def _named_agg(value: Any) -> bool:
     kind = type(value)
     return kind.__module__ == "pandas" and kind.__qualname__ in ("NamedAgg", "NamedFunc")
+
+
+def _could_be(param: Param, values: Iterable[Any]) -> Iterator[Any]:
+    """Positional arguments that may end up as this parameter of the named method; which one does is not known."""
+    chooses = param.action == "never" or param.action.startswith("one-of(")
+    for value in _flat(values):
+        plain = value is None or type(value) in (int, float, bool) or (type(value) is str and value in _AXES)
+        if not chooses or (param.position is not None and not plain):
+            yield value
 
 
 def _flat(values: Iterable[Any]) -> Iterator[Any]:

@@ -1,8 +1,8 @@
 """The grammar of the texts that `query` and `eval` take.
 
-Names, literals, arithmetic, comparison, boolean operators, `in`, `not in`, parentheses and lists. No attributes, calls,
-subscripts, `@name`, comments or escapes: pandas would resolve those with more authority than the agent has (`@name` walks
-the host's own frames). It is stricter than pandas' own: a text that both could read in two ways is refused.
+Names, literals, arithmetic, comparison, boolean operators, `in`, `not in`, parentheses and lists. No attributes,
+calls, subscripts, `@name`, comments or escapes: pandas would resolve those with more authority than the agent has
+(`@name` walks the host's own frames). It is stricter than pandas' own: what could be read in two ways is refused.
 """
 
 from __future__ import annotations

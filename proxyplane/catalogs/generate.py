@@ -17,7 +17,7 @@ import re
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +25,10 @@ __all__ = ["Review", "TypeReview", "main", "render"]
 
 FOLDER = Path(__file__).parent
 _DUNDERS = frozenset(
-    "__len__ __contains__ __iter__ __next__ __getitem__ __setitem__ __delitem__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ "
-    "__hash__ __bool__ __int__ __float__ __complex__ __index__ __round__ __trunc__ __floor__ __ceil__ __reversed__ __neg__ "
+    "__len__ __contains__ __iter__ __next__ __getitem__ __setitem__ __delitem__ __eq__ __ne__ __lt__ "
+    "__le__ __gt__ __ge__ "
+    "__hash__ __bool__ __int__ __float__ __complex__ __index__ __round__ __trunc__ __floor__ __ceil__ "
+    "__reversed__ __neg__ "
     "__pos__ __invert__ __abs__ __repr__ __str__ __format__ __enter__ __exit__ __call__ __copy__ __deepcopy__".split()
 )
 _OPERATORS = "add sub mul truediv floordiv mod pow matmul divmod and or xor lshift rshift".split()
@@ -62,8 +64,8 @@ class Review(NamedTuple):
     library: str
     versions: str
     types: tuple[TypeReview, ...]
-    modules: dict[str, tuple[str, ...] | None]
-    """Module name to the names that are left out; a tuple that begins with `only` lists what is kept instead."""
+    modules: dict[str, Sequence[str]]
+    """Module name to the names that are left out; a list that begins with `only` has what is kept instead."""
     lines: dict[str, str]
     """`Type.member`, `module.member` or `.member` to its line without positions."""
     absent: frozenset[str]
@@ -95,7 +97,7 @@ def render(review: Review, written: Tables) -> str:
 
 
 def _header(review: Review) -> Iterator[str]:
-    yield "# Written by proxyplane/catalogs/generate.py from the reviewed tables beside it; the grammar is in docs/catalog.md."
+    yield "# Written by proxyplane/catalogs/generate.py from the reviewed tables beside it; grammar: docs/catalog.md."
     yield f'library  = "{review.library}"'
     yield f'versions = "{review.versions}"'
 
@@ -110,7 +112,7 @@ def _modules(review: Review) -> Iterator[str]:
         for member in sorted(dir(module)):
             if member.startswith("_") or (keep is not None and member not in keep):
                 continue
-            if (keep is None and member in (left_out or ())) or _is_absent(review, name, member):
+            if (keep is None and member in left_out) or _is_absent(review, name, member):
                 continue
             line = _module_line(review, name, member, getattr(module, member), described)
             if line is not None:
@@ -136,16 +138,13 @@ def _module_line(review: Review, module: str, member: str, value: Any, described
     return None
 
 
+_FUNCTIONS = frozenset(
+    "function builtin_function_or_method _ArrayFunctionDispatcher ufunc method cython_function_or_method".split()
+)
+
+
 def _is_function(value: Any) -> bool:
-    kinds = (
-        "function",
-        "builtin_function_or_method",
-        "_ArrayFunctionDispatcher",
-        "ufunc",
-        "method",
-        "cython_function_or_method",
-    )
-    return type(value).__name__ in kinds
+    return type(value).__name__ in _FUNCTIONS
 
 
 def _types(review: Review, written: Tables) -> Iterator[str]:
@@ -220,10 +219,7 @@ def _member_line(review: Review, kind: type, member: str, static: Any) -> str | 
     word = _kind_word(static)
     if word == "constant":
         return "constant" if type(value) in (int, float, str, bool) or isinstance(value, kind) else None
-    if word == "property":
-        effect = "read"
-    else:
-        effect = "compute"
+    effect = "read" if word == "property" else "compute"
     words = [word, effect]
     if word == "property" and member in review.schema:
         words.append("schema")
@@ -237,12 +233,9 @@ def _kind_word(static: Any) -> str:
         return "classmethod"
     if isinstance(static, staticmethod):
         return "classmethod"
-    if (
-        isinstance(static, type)
-        or type(static).__name__ == "Accessor"
-        or hasattr(type(static), "__get__")
-        and not callable(static)
-    ):
+    if isinstance(static, type) or type(static).__name__ == "Accessor":
+        return "property"
+    if hasattr(type(static), "__get__") and not callable(static):
         return "property"
     return "method" if callable(static) else "constant"
 
@@ -261,11 +254,8 @@ def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> st
         mentioned = {re.split("[@:]", word)[0] for word in words if ":" in word}
         dismissed = {word[1:] for word in words if word.startswith("-")}
         words = [word for word in words if not word.startswith("-")]
-        words += [
-            f"{name}:{review.params[name]}"
-            for name in positions
-            if name in review.params and name not in mentioned | dismissed
-        ]
+        added = [name for name in positions if name in review.params and name not in mentioned | dismissed]
+        words += [f"{name}:{review.params[name]}" for name in added]
         words += _further_outputs(value)
     _check_names(words, positions, value)
     return " ".join(_with_position(word, positions or {}) for word in words)
@@ -282,16 +272,11 @@ def _check_names(words: list[str], positions: dict[str, int | None] | None, valu
     """A rule for a parameter that does not exist would be a hole."""
     for word in words:
         name, colon, action = word.partition(":")
-        harmless = action == "never" or action.startswith("one-of")  # it cannot be given, or not by position
-        if (
-            colon
-            and not harmless
-            and "@" not in name
-            and positions is not None
-            and name not in positions
-            and not _takes_keywords(value)
-        ):
-            raise ValueError(f"{value!r} has no parameter {name!r}; correct the review")
+        if not colon or "@" in name or positions is None or name in positions:
+            continue
+        if action == "never" or action.startswith("one-of") or _takes_keywords(value):
+            continue  # it cannot be given, or not by position
+        raise ValueError(f"{value!r} has no parameter {name!r}; correct the review")
 
 
 def _takes_keywords(value: Any) -> bool:

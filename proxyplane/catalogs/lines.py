@@ -42,8 +42,8 @@ class Entry(NamedTuple):
     effects: frozenset[Effect]
     flags: frozenset[str]
     reveals: str | None
-    """How many rows a textual or container result shows: all of the `receiver` (the first argument, for a function), those
-    that its repr shows (`display`), or those of the `result` itself. A plain scalar is one row and says nothing."""
+    """How many rows a textual or container result shows: all of the `receiver` (for a function: the first argument),
+    those that its repr shows (`display`), or those of the `result` itself. A plain scalar is one row: None."""
     prints: str | None
     """It writes to standard output unless this parameter is given."""
     params: tuple[Param, ...]

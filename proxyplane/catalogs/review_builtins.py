@@ -11,7 +11,8 @@ _READING = frozenset(
     "issubset issuperset".split()
 )
 _CHANGING = frozenset(
-    "__setitem__ __delitem__ __iadd__ __imul__ __iand__ __ior__ __isub__ __ixor__ append clear extend insert pop remove "
+    "__setitem__ __delitem__ __iadd__ __imul__ __iand__ __ior__ __isub__ __ixor__ append clear extend "
+    "insert pop remove "
     "reverse sort popitem setdefault update add discard difference_update intersection_update "
     "symmetric_difference_update".split()
 )
@@ -102,15 +103,15 @@ REVIEW = Review(
     fresh=frozenset(("split", "rsplit", "splitlines", "partition", "rpartition")),
 )
 
-LIST_ITERATOR = type(iter([]))
-TUPLE_ITERATOR = type(iter(()))
-DICT_KEY_ITERATOR = type(iter({}))
-DICT_ITEM_ITERATOR = type(iter({}.items()))
-DICT_VALUE_ITERATOR = type(iter({}.values()))
-SET_ITERATOR = type(iter(set()))
-STR_ITERATOR = type(iter(""))
-RANGE_ITERATOR = type(iter(range(0)))
-LIST_REVERSED = type(reversed([]))
-DICT_KEYS = type({}.keys())
-DICT_ITEMS = type({}.items())
-DICT_VALUES = type({}.values())
+LIST_ITERATOR: type = type(iter([]))
+TUPLE_ITERATOR: type = type(iter(()))
+DICT_KEY_ITERATOR: type = type(iter({}))
+DICT_ITEM_ITERATOR: type = type(iter({}.items()))
+DICT_VALUE_ITERATOR: type = type(iter({}.values()))
+SET_ITERATOR: type = type(iter(set()))
+STR_ITERATOR: type = type(iter(""))
+RANGE_ITERATOR: type = type(iter(range(0)))
+LIST_REVERSED: type = type(reversed([]))
+DICT_KEYS: type = type({}.keys())
+DICT_ITEMS: type = type({}.items())
+DICT_VALUES: type = type({}.values())

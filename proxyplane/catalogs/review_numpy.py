@@ -49,9 +49,13 @@ def _scalars() -> list[TypeReview]:
 
 
 _VOID = frozenset(
-    "dtype item tolist shape size ndim nbytes itemsize __getitem__ __len__ __eq__ __ne__ __repr__ __str__ __hash__".split()
+    "dtype item tolist shape size ndim nbytes itemsize __getitem__ __len__ __eq__ __ne__ __repr__ "
+    "__str__ __hash__".split()
 )
-_FINFO = "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal smallest_subnormal tiny".split()
+_FINFO = (
+    "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal "
+    "smallest_subnormal tiny"
+).split()
 _RESULTS = ("EigResult", "EighResult", "QRResult", "SlogdetResult", "SVDResult")
 
 REVIEW = Review(
@@ -63,8 +67,10 @@ REVIEW = Review(
         TypeReview(
             "numpy:dtype",
             only=frozenset(
-                "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative itemsize kind name names "
-                "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __repr__ __str__ "
+                "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative "
+                "itemsize kind name names "
+                "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ "
+                "__ge__ __hash__ __repr__ __str__ "
                 "__getitem__ __len__ __bool__".split()
             ),
         ),
@@ -73,7 +79,8 @@ REVIEW = Review(
             "numpy:ufunc",
             make=None,
             only=frozenset(
-                "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types __call__ __repr__ __str__ "
+                "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types "
+                "__call__ __repr__ __str__ "
                 "__eq__ __ne__ __hash__".split()
             ),
         ),
@@ -138,7 +145,8 @@ REVIEW = Review(
     ),
     modules={
         "numpy": (
-            "DataSource bmat core ctypeslib errstate f2py flatiter from_dlpack frombuffer fromfile fromregex fromstring "
+            "DataSource bmat core ctypeslib errstate f2py flatiter from_dlpack frombuffer fromfile "
+            "fromregex fromstring "
             "get_include get_printoptions getbufsize geterr geterrcall info lib load memmap nditer nested_iters "
             "printoptions recarray save savez savez_compressed seterr seterrcall set_printoptions setbufsize "
             "shares_memory show_config show_runtime test typing"
@@ -165,10 +173,11 @@ REVIEW = Review(
         "numpy.exceptions": (),
         "numpy.polynomial": ("only", *_POLYNOMIALS),
         "numpy.testing": (
-            "only assert_ assert_allclose assert_almost_equal assert_approx_equal assert_array_almost_equal assert_array_equal "
+            "only assert_ assert_allclose assert_almost_equal assert_approx_equal "
+            "assert_array_almost_equal assert_array_equal "
             "assert_array_less assert_equal"
         ).split(),
-    },  # type: ignore[arg-type]
+    },
     lines={
         "numpy.empty": "function compute zeroed",
         "numpy.empty_like": "function compute zeroed",
@@ -251,7 +260,8 @@ REVIEW = Review(
         (
             ".base .data .ctypes .flags .flat .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
             ".to_device .tostring .itemset .newbyteorder .bit_generator .spawn .capsule .cffi .lock .state "
-            ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex .torecords .ids .iscontiguous"
+            ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex "
+            ".torecords .ids .iscontiguous"
         ).split()
     ),
     params={"out": "fills", "overwrite_input": "mutate"},
@@ -259,7 +269,8 @@ REVIEW = Review(
     fresh=frozenset(
         "shape nonzero where split array_split hsplit vsplit dsplit meshgrid ix_ unique unique_all unique_counts "
         "unique_inverse histogram histogram2d histogramdd broadcast_arrays broadcast_shapes divmod modf frexp "
-        "polydiv tril_indices triu_indices diag_indices tril_indices_from triu_indices_from diag_indices_from mask_indices unravel_index "
+        "polydiv tril_indices triu_indices diag_indices tril_indices_from triu_indices_from "
+        "diag_indices_from mask_indices unravel_index "
         "polyfit gradient intersect1d average lstsq qr svd eig eigh slogdet einsum_path typename atleast_1d atleast_2d "
         "atleast_3d as_integer_ratio unstack ogrid indices finfo find_duplicate".split()
     ),

@@ -1,8 +1,8 @@
 """Hand decisions about pandas.
 
-Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load and run
-back ends), options, registration of accessors and dtypes, databases, pickles beyond `read_pickle`, `col` (its methods run later
-than they are named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
+Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load
+and run back ends), options, registration of accessors and dtypes, databases, `col` (its methods run later than they are
+named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ _ERROR_LINES = frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__")
 _ERROR = ("builtins.BaseException",)
 _API = "pandas.api.typing"
 _RESAMPLE = "pandas.core.resample"
+_INDEX_KINDS = "RangeIndex CategoricalIndex IntervalIndex DatetimeIndex TimedeltaIndex PeriodIndex MultiIndex".split()
 _INDEX = ("pandas.Index",)
 _ARRAYS = (
-    "Categorical ArrowExtensionArray ArrowStringArray BooleanArray DatetimeArray FloatingArray IntegerArray IntervalArray "
+    "Categorical ArrowExtensionArray ArrowStringArray BooleanArray DatetimeArray FloatingArray "
+    "IntegerArray IntervalArray "
     "NumpyExtensionArray PeriodArray SparseArray StringArray TimedeltaArray"
 ).split()
 _DTYPES = (
@@ -47,8 +49,9 @@ _DTYPE_MEMBERS = frozenset(
     "name kind type itemsize na_value ordered unit tz freq subtype closed storage num names "
     "is_dtype __eq__ __ne__ __hash__ __str__".split()
 )
+_EXCEL = "one-of(openpyxl|xlsxwriter|xlrd|odf|pyxlsb|calamine)"
+_PARQUET = "one-of(auto|pyarrow|fastparquet)"
 _TEXT_OUT = "buf:path-write reveals=receiver"
-_READ = "storage_options:never"
 
 REVIEW = Review(
     library="pandas",
@@ -57,10 +60,7 @@ REVIEW = Review(
         TypeReview("pandas:DataFrame", meta=('dynamic = "columns"',), hashable=False),
         TypeReview("pandas:Series", meta=('dynamic = "columns"',), hashable=False),
         TypeReview("pandas:Index", hashable=False),
-        *(
-            TypeReview(f"pandas:{name}", _INDEX, hashable=False)
-            for name in "RangeIndex CategoricalIndex IntervalIndex DatetimeIndex TimedeltaIndex PeriodIndex MultiIndex".split()
-        ),
+        *(TypeReview(f"pandas:{name}", _INDEX, hashable=False) for name in _INDEX_KINDS),
         TypeReview(
             "pandas.core.indexes.frozen:FrozenList",
             ("builtins.list",),
@@ -176,7 +176,8 @@ REVIEW = Review(
     ),
     modules={
         "pandas": (
-            "annotations col compat core describe_option eval get_option io option_context options pandas plotting read_gbq "
+            "annotations col compat core describe_option eval get_option io option_context options "
+            "pandas plotting read_gbq "
             "read_iceberg read_sql read_sql_query read_sql_table read_xml reset_option set_eng_float_format set_option "
             "show_versions test tseries util"
         ).split(),
@@ -192,7 +193,7 @@ REVIEW = Review(
         "pandas.tseries.offsets": ("annotations",),
         "pandas.tseries.frequencies": ("only", "to_offset", "infer_freq"),
         "pandas.util": ("only", "hash_array", "hash_pandas_object"),
-    },  # type: ignore[arg-type]
+    },
     lines={
         # modules
         "pandas.NA": "constant",
@@ -204,13 +205,13 @@ REVIEW = Review(
         "pandas.read_hdf": "function exec compute path_or_buf:path-read",
         "pandas.read_clipboard": "function process compute",
         "pandas.to_pickle": "function compute filepath_or_buffer:path-write",
-        "pandas.read_excel": "function compute fresh io:path-read engine_kwargs:never engine:one-of(xlrd|openpyxl|odf|pyxlsb|calamine)",
+        "pandas.read_excel": f"function compute fresh io:path-read engine:{_EXCEL}",
         "pandas.read_html": "function compute fresh io:path-read",
         "pandas.read_csv": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
         "pandas.read_table": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
         "pandas.read_fwf": "function compute filepath_or_buffer:path-read engine:never storage_options:never",
         "pandas.read_json": "function compute path_or_buf:path-read engine:one-of(ujson|pyarrow)",
-        "pandas.read_parquet": "function compute path:path-read engine:one-of(auto|pyarrow|fastparquet)",
+        "pandas.read_parquet": f"function compute path:path-read engine:{_PARQUET}",
         "pandas.read_feather": "function compute path:path-read",
         "pandas.read_orc": "function compute path:path-read",
         "pandas.read_sas": "function compute filepath_or_buffer:path-read",
@@ -221,14 +222,14 @@ REVIEW = Review(
         # writing
         "NDFrame.to_csv": "method compute reveals=receiver path_or_buf:path-write",
         "NDFrame.to_json": "method compute reveals=receiver path_or_buf:path-write",
-        "NDFrame.to_excel": "method compute excel_writer:path-write engine_kwargs:never engine:one-of(openpyxl|xlsxwriter|odf)",
+        "NDFrame.to_excel": f"method compute excel_writer:path-write engine:{_EXCEL}",
         "NDFrame.to_pickle": "method compute path:path-write",
         "NDFrame.to_hdf": "method compute path_or_buf:path-write",
         "NDFrame.to_latex": f"method compute {_TEXT_OUT}",
         "NDFrame.to_clipboard": "method process compute",
-        "DataFrame.to_parquet": "method compute reveals=receiver path:path-write engine:one-of(auto|pyarrow|fastparquet)",
+        "DataFrame.to_parquet": f"method compute reveals=receiver path:path-write engine:{_PARQUET}",
         "DataFrame.to_feather": "method compute path:path-write",
-        "DataFrame.to_orc": "method compute reveals=receiver path:path-write engine:one-of(pyarrow) engine_kwargs:never",
+        "DataFrame.to_orc": "method compute reveals=receiver path:path-write engine:one-of(pyarrow)",
         "DataFrame.to_stata": "method compute path:path-write",
         "DataFrame.to_xml": "method compute reveals=receiver path_or_buffer:path-write stylesheet:never",
         **{
@@ -245,11 +246,13 @@ REVIEW = Review(
         "DataFrame.info": "method read schema prints=buf",
         # evaluated texts and names of methods
         "DataFrame.query": (
-            "method compute expr:expression engine:one-of(numexpr|python) parser:one-of(pandas|python) resolvers:never level:never "
+            "method compute expr:expression engine:one-of(numexpr|python) "
+            "parser:one-of(pandas|python) resolvers:never level:never "
             "local_dict:never global_dict:never target:never"
         ),
         "DataFrame.eval": (
-            "method compute expr:expression engine:one-of(numexpr|python) parser:one-of(pandas|python) resolvers:never level:never "
+            "method compute expr:expression engine:one-of(numexpr|python) "
+            "parser:one-of(pandas|python) resolvers:never level:never "
             "local_dict:never global_dict:never target:never"
         ),
         **{
@@ -321,11 +324,14 @@ REVIEW = Review(
     },
     absent=frozenset(
         (
-            ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper .to_sql .to_gbq .to_iceberg "
-            ".to_xarray .from_arrow .nbytes_ .win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
-            ".__array__ .calendar .as_integer_ratio_ .construct_from_string .construct_array_type .register .kwds .pyarrow_dtype .set_flags "
-            "Series.from_coo TimedeltaArray.days_docstring "
-            "TimedeltaArray.seconds_docstring TimedeltaArray.microseconds_docstring TimedeltaArray.nanoseconds_docstring"
+            ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper "
+            ".to_sql .to_gbq .to_iceberg "
+            ".to_xarray .from_arrow ..win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
+            ".__array__ .calendar .construct_from_string .construct_array_type .register .kwds "
+            ".pyarrow_dtype .set_flags "
+            "Series.from_coo Timedelta.view TimedeltaArray.days_docstring "
+            "TimedeltaArray.seconds_docstring TimedeltaArray.microseconds_docstring "
+            "TimedeltaArray.nanoseconds_docstring"
         ).split()
     ),
     params={
@@ -338,11 +344,12 @@ REVIEW = Review(
         "out": "fills",
     },
     schema=frozenset(
-        "shape ndim size empty dtype dtypes nbytes columns name names nlevels ordered freq freqstr tz unit resolution inferred_type ngroups_".split()
+        "shape ndim size empty dtype dtypes nbytes columns name names nlevels ordered freq freqstr tz "
+        "unit resolution inferred_type".split()
     ),
     fresh=frozenset(
         "shape axes align factorize cut qcut reindex get_indexer_non_unique get_loc_level sortlevel as_tuple "
-        "to_tuples_ json_normalize_ isocalendar_ slice_locs slice_indexer get_slice_bound as_integer_ratio to_coo join".split()
+        "divmod rdivmod slice_locs slice_indexer get_slice_bound as_integer_ratio to_coo join".split()
     ),
     written=(
         "",

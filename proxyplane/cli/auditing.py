@@ -96,5 +96,7 @@ def _readable(directory: Path) -> Iterator[None]:
     except AuditCorrupt as error:
         hint = f"run `proxyplane audit verify {directory}`"
         raise Problem(f"the log is damaged: {error}", hint=hint, code=Exit.FAILED) from error
+    except BrokenPipeError:  # of the output: whoever read it has seen enough
+        raise
     except OSError as error:
         raise Problem(f"the log {directory} cannot be read: {error.strerror}", code=Exit.AUDIT) from error

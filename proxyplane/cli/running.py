@@ -24,6 +24,7 @@ from proxyplane.sessions import Session
 __all__ = ["Settings", "execute", "open_session", "run_script", "show"]
 
 _REFUSALS = frozenset({*tree(Refusal), *tree(ReferenceFailed)})
+_CODE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def run_script(script: Path, settings: Settings) -> Exit:
         Problem: it could not begin, or its log could not be written.
     """
     code = _read_script(script)
+    _check_code(code, str(script))
     with open_session(settings) as session:
         result = session.run(code, settings.timeout)
         return show(result)
@@ -59,6 +61,7 @@ def execute(code: str, settings: Settings) -> Exit:
     Raises:
         Problem: it could not begin, or its log could not be written.
     """
+    _check_code(code, "the code")
     with open_session(settings) as session:
         result = session.run(code, settings.timeout)
         return show(result, value=True)
@@ -75,25 +78,26 @@ def show(result: RunResult, *, value: bool = False) -> Exit:
     if value and result.value is not None:
         put_agents(f"{result.value}\n", sys.stdout)
     put_agents(result.stderr, sys.stderr)
-    if result.error is None:
+    error = result.error
+    if error is None or (error.type == "SystemExit" and error.message in ("", "0", "None")):
         return Exit.OK
-    put(_told(result.error), sys.stderr)
-    return Exit.REFUSED if result.error.type in _REFUSALS else Exit.FAILED
+    put(_told(error), sys.stderr)
+    return Exit.REFUSED if error.type in _REFUSALS else Exit.FAILED
 
 
 def _told(error: RunError) -> str:
     """An error as Python would print it, then what decided a refusal and what would be allowed."""
     last = f"{error.type}: {error.message}" if error.message else error.type
     text = error.traceback.rstrip("\n")
-    lines = [text] if text else []
     if not text.endswith(last):
-        lines.append(last)
+        text = f"{text}\n{last}".lstrip("\n")
     if error.effect:
-        lines.append(f"  refused effect: {error.effect}")
-        lines.append(f"  by: {f'rule {error.rule}' if error.rule else 'default (no rule allows it)'}")
-    if error.hint:
-        lines.append(f"  hint: {error.hint}")
-    return "\n".join(lines) + "\n"
+        text += (
+            f"\n  refused: {error.effect}, by {f'rule {error.rule}' if error.rule else 'default: no rule allows it'}"
+        )
+    if error.hint and error.hint not in text:
+        text += f"\n  hint: {error.hint}"
+    return f"{text}\n"
 
 
 @contextmanager
@@ -129,6 +133,16 @@ def _read_script(script: Path) -> str:
         raise Problem(f"{script} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from None
     except OSError as error:
         raise Problem(f"the script {script} cannot be read: {error.strerror}") from None
+
+
+def _check_code(code: str, name: str) -> None:
+    """What no guest could be sent. Standard input and arguments carry bytes that are not UTF-8 as lone surrogates."""
+    try:
+        size = len(code.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise Problem(f"{name} is not UTF-8 text (character {error.start})", hint="give it as UTF-8") from None
+    if size > _CODE_BYTES:
+        raise Problem(f"{name} has {size:,} bytes; at most {_CODE_BYTES:,} can be run", hint="split it")
 
 
 def _find_policy(given: str) -> Policy:

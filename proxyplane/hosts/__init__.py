@@ -143,7 +143,8 @@ def _tuple_rows(item: tuple[Any, ...], rows: int) -> int:
 def shown(value: Any) -> Facts:
     """What `repr` or `str` shows of it under the display options in force."""
     kind = type(value)
-    if kind in _NAMED or isinstance(value, type) or kind.__repr__ is object.__repr__:
+    plain: Any = object.__repr__
+    if kind in _NAMED or isinstance(value, type) or kind.__repr__ is plain:
         return _NOTHING
     adapter = _adapter(value)
     if adapter is not None:
@@ -154,7 +155,7 @@ def shown(value: Any) -> Facts:
 
 
 def carried(value: Any) -> Carried | None:
-    """The content of a numpy scalar, `Timestamp`, `Timedelta` or row of `itertuples`; None when no built-in can hold it."""
+    """The content of a numpy scalar, `Timestamp`, `Timedelta` or row of `itertuples`; None if no built-in holds it."""
     adapter = _adapter(value)
     return adapter.carried(value) if adapter is not None else None
 

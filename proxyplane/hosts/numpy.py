@@ -86,7 +86,7 @@ def _generic_shown(value: Any) -> Facts:
 
 
 def carried(value: Any) -> Carried | None:
-    """Scalars whose content a built-in holds exactly. (`longdouble` and `datetime64` have none; they stay references.)"""
+    """Scalars whose content a built-in holds exactly. `longdouble` and `datetime64` have none: references."""
     kind = type(value)
     if kind not in _CARRIED:
         return None

@@ -14,9 +14,8 @@ from proxyplane.hosts import facts as facts_of
 from proxyplane.hosts.numpy import nested
 from proxyplane.hosts.projection import project
 
-__all__ = [
-    "SINGLETONS", "carried", "column_names", "facts", "family", "has_dynamic", "labels", "names", "project", "schema", "shown",
-]  # fmt: skip
+__all__ = ["SINGLETONS", "carried", "column_names", "facts", "family", "has_dynamic", "labels", "names", "project"]
+__all__ += ["schema", "shown"]
 
 SINGLETONS: Final = ("pandas.NA", "pandas.NaT", "pandas.api.extensions.no_default")
 
@@ -33,12 +32,8 @@ _SCALARS: Final = (
     pd.tseries.offsets.BaseOffset,
 )
 _GROUPED: Final = (pd.api.typing.DataFrameGroupBy, pd.api.typing.SeriesGroupBy, pd.api.typing.Resampler)
-_WINDOWS: Final = (
-    pd.api.typing.Rolling,
-    pd.api.typing.Window,
-    pd.api.typing.Expanding,
-    pd.api.typing.ExponentialMovingWindow,
-)
+_typing: Final = pd.api.typing
+_WINDOWS: Final = (_typing.Rolling, _typing.Window, _typing.Expanding, _typing.ExponentialMovingWindow)
 _FORMATTED: Final = (pd.Index, pd.api.extensions.ExtensionArray)
 _ARRAY_ITEMS: Final = 10
 """Of a long index or array pandas shows this many items at each end; of a categorical half of it."""

@@ -1,8 +1,8 @@
 """Projection: a frame rebuilt column by column into fresh memory.
 
-Nothing of the result shares a buffer, a base or a parent with the original, and nothing of it remembers what is not visible.
-(Measured: after `drop(columns=["ssn"])` the public `.values.base` still holds ssn; hidden rows live on in categories, index
-levels and Arrow buffers.) It costs one copy of what is visible.
+Nothing of the result shares a buffer, a base or a parent with the original, and nothing of it remembers what is not
+visible. (Measured: after `drop(columns=["ssn"])` the public `.values.base` still holds ssn; hidden rows live on in
+categories, index levels and Arrow buffers.) It costs one copy of what is visible.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from proxyplane.errors import PolicyError
 __all__ = ["fresh_array", "fresh_cell", "fresh_index", "project"]
 
 _MAX_DEPTH: Final = 20
-_IMMUTABLE: Final = frozenset(
-    (
-        type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), dt.date, dt.datetime, dt.time, dt.timedelta,
-        dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID, type(pd.NA), type(pd.NaT), pd.Timestamp, pd.Timedelta, pd.Period,
-    )
-)  # fmt: skip
+_NOTHING_INSIDE: Final = (type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis))
+_TIMES: Final = (dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone, pd.Timestamp, pd.Timedelta, pd.Period)
+_OTHERS: Final = (decimal.Decimal, fractions.Fraction, uuid.UUID, type(pd.NA), type(pd.NaT))
+_IMMUTABLE: Final = frozenset((*_NOTHING_INSIDE, *_TIMES, *_OTHERS))
 
 
 def project(value: Any, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> Any:
     """What may be seen of a frame, in fresh memory.
 
-    A name means every column of that label; under a MultiIndex of columns `show` means the top level or the whole tuple, `hide`
-    a label on any level or the whole tuple. A name can also mean an index level: hidden levels go (a plain range takes the
-    place of the last), and `show` keeps only the named levels that it lists. An index without a name stays.
+    A name means every column of that label. Under a MultiIndex of columns `show` means the top level or the whole
+    tuple, `hide` a label on any level or the whole tuple. A name can also mean an index level: hidden levels go (a
+    plain range takes the place of the last), and `show` keeps only the named levels that it lists. An index without a
+    name stays.
 
     Args:
         value: a `pandas.DataFrame`, exactly.

@@ -102,12 +102,6 @@ class Limits(NamedTuple):
 _LENGTH = struct.Struct(">I")
 
 
-def encode_frame(message: list[Any]) -> bytes:
-    """The bytes of one frame: big-endian u32 length, then the msgpack array."""
-    body: bytes = msgpack.packb(message, use_bin_type=True, unicode_errors="surrogatepass")
-    return _LENGTH.pack(len(body)) + body
-
-
 def decode_body(body: memoryview | bytes) -> list[Any]:
     """The array of one frame.
 
@@ -136,6 +130,7 @@ class Channel:
     def __init__(self, sock: socket.socket, *, frame_bytes: int = Limits().frame_bytes) -> None:
         self._sock = sock
         self._limit = frame_bytes
+        self._pack: Callable[[Any], bytes] = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass").pack
         self._buffer = bytearray(1 << 16)
         self._view = memoryview(self._buffer)
         self._start = 0
@@ -160,7 +155,8 @@ class Channel:
             EOFError: the other end is gone.
             GuestTimeout: the deadline passed before the other end took it.
         """
-        data = encode_frame(message)
+        body = self._pack(message)
+        data = _LENGTH.pack(len(body)) + body
         try:
             sent = self._sock.send(data)
         except BlockingIOError:

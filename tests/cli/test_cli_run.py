@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from proxyplane import audit
 from proxyplane.cli.problems import Exit
+from proxyplane.results import RunResult
+from proxyplane.sessions import Session
 
 from .conftest import Command
+
+ROOT = Path(__file__).parents[2]
 
 POLICY = """
 schema = 1
@@ -177,6 +187,84 @@ def test_exec_reads_standard_input(command: Command, options: tuple[str, ...], m
 def test_exec_ends_with_the_same_codes(command: Command, options: tuple[str, ...]):
     """A refusal in `exec` is code 3 too."""
     assert command("exec", "-c", "sales.to_csv('x.csv')", *options).code == Exit.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [("sys.exit()", Exit.OK), ("sys.exit(0)", Exit.OK), ("sys.exit(3)", Exit.FAILED), ("sys.exit('no')", Exit.FAILED)],
+)
+def test_a_script_that_exits_by_itself(command: Command, options: tuple[str, ...], ending: str, code: Exit):
+    """`sys.exit` ends a script well or not, as it does in Python; its number stays the script's own affair."""
+    assert command("run", script(f"import sys\n{ending}\n"), *options).code == code
+
+
+@pytest.mark.parametrize(("code", "words"), [("print('\udcff')", "not UTF-8"), ("#" * (1 << 21), "at most 1,048,576")])
+def test_code_that_cannot_be_sent(command: Command, options: tuple[str, ...], code: str, words: str):
+    """Bytes that are no text, and more text than a guest takes, are told before anything starts."""
+    ran = command("exec", "-c", code, *options)
+    assert (ran.code, ran.out) == (Exit.USAGE, "")
+    assert words in ran.err
+    assert not Path("log").exists()
+
+
+def test_a_log_that_ends_during_a_run_is_code_4(
+    command: Command, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+):
+    """Without its log a run comes to nothing: what the code printed is not shown."""
+    unharmed = Session.run
+
+    def run(session: Session, code: str, timeout: float) -> RunResult:
+        pid = session.plane.log.writer_pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        return unharmed(session, code, timeout)
+
+    monkeypatch.setattr(Session, "run", run)
+    ran = command("run", script("print(sales.amount.sum())"), *options)
+    assert (ran.code, ran.out) == (Exit.AUDIT, "")
+    assert "audit log" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_an_interrupted_run_ends_with_130_and_a_clean_log(options: tuple[str, ...], tmp_path: Path):
+    """Ctrl-C ends guest, log and command; nothing is left open."""
+    text = "print('begun')\nwhile True:\n    len(sales)\n"
+    (tmp_path / "work.py").write_text(text, encoding="utf-8")
+    arguments = [sys.executable, "-m", "proxyplane", "run", "work.py", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        for record in (
+            audit.follow(tmp_path / "log", stop=lambda: running.poll() is not None) if started(tmp_path) else ()
+        ):
+            if record.get("verb") == "len":
+                break
+    finally:
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    verdict = audit.verify(tmp_path / "log")
+    assert (verdict.state, verdict.closed) == ("clean", True)
+
+
+def started(folder: Path) -> bool:
+    """Whether a log begins to be written in the folder within ten seconds."""
+    deadline = time.monotonic() + 10
+    while not list(folder.glob("log/*.seg")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(list(folder.glob("log/*.seg")))
+
+
+def test_a_reader_that_has_seen_enough_is_no_problem(command: Command, options: tuple[str, ...]):
+    """`proxyplane audit tail | head -1` ends quietly."""
+    for _ in range(4):
+        assert command("exec", "-c", "[len(sales) for _ in range(200)]", *options).code == Exit.OK
+    line = f"{shlex.quote(sys.executable)} -m proxyplane audit tail log -n 100000 --json | head -n 1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["seq"] == 0
+    assert done.stderr == ""
 
 
 def test_doctor_tells_the_tier(command: Command):

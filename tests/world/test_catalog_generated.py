@@ -1,0 +1,56 @@
+"""The packaged catalogs are what the reviewed tables make of the installed libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from proxyplane.catalog import Catalog
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+
+REVIEWED = {"pandas": "3.1.", "numpy": "2.4."}
+VERSIONS = {"pandas": pd.__version__, "numpy": np.__version__}
+
+
+@pytest.mark.skipif(
+    not all(VERSIONS[name].startswith(version) for name, version in REVIEWED.items())
+    or sys.version_info[:2] != (3, 11),
+    reason="the catalogs were generated from other versions",
+)
+def test_the_files_are_as_generated() -> None:
+    """A member that a library gains, or a line edited in the generated file, shows as a difference."""
+    done = subprocess.run(
+        [sys.executable, "-m", "proxyplane.catalogs.generate", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-500:]
+
+
+LEFT_OUT = {
+    pd.DataFrame: "attrs boxplot flags from_arrow hist plot set_flags style to_gbq to_iceberg to_sql to_xarray",
+    pd.Series: "attrs flags from_arrow hist plot set_flags to_sql to_xarray",
+    pd.Index: "",
+    np.ndarray: "base ctypes data dump dumps flags flat getfield resize setfield setflags strides to_device tofile",
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_OUT, ids=lambda kind: kind.__name__)
+def test_every_public_member_is_catalogued_or_left_out_by_name(kind: type) -> None:
+    """Nothing is missing by accident: what has no line stands in the list of this test."""
+    entry = Catalog.load().of(kind)
+    assert entry is not None
+    public = {name for name in dir(kind) if not name.startswith("_")}
+    assert public - entry.members.keys() <= set(LEFT_OUT[kind].split())
+
+
+def test_the_plane_does_not_import_a_library_to_read_its_catalog() -> None:
+    """Loading the catalog and the adapters' package imports neither pandas nor numpy."""
+    code = (
+        "import sys; from proxyplane.catalog import Catalog; from proxyplane import hosts; c = Catalog.load(); "
+        "c.of(list); hosts.facts([1]); hosts.singleton_name(1.0); assert not {'pandas', 'numpy'} & set(sys.modules), 'imported'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
