@@ -22,7 +22,7 @@ ROUNDS = 15
 def analysis() -> str:
     """The script up to its refusals, which natively would not be refused."""
     source = (EXAMPLES / "analyst.py").read_text()
-    return source.split("# --- refused", 1)[0]
+    return source.split("# --- and three things", 1)[0]
 
 
 def natively(code: str, frame: pd.DataFrame) -> float:
@@ -49,7 +49,7 @@ def measure() -> list[dict[str, Any]]:
             audit = Path(folder) / f"audit-{round_number}"
             with (
                 ControlPlane(policy=policy, audit=audit) as plane,
-                plane.session("analyst", objects={"visits": frame}) as session,
+                plane.session("analyst-demo", objects={"visits": frame}) as session,
             ):
                 session.run("import pandas as pd\nimport numpy as np")
                 result = session.run(code)

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from proxyplane.catalogs.arguments import judge
-from proxyplane.catalogs.lines import Entry, Expected, Param, parse
+from proxyplane.catalogs.lines import ABSENT, Entry, Expected, Param, parse
 from proxyplane.errors import CatalogError
 
 __all__ = ["Catalog", "Entry", "Expected", "ModuleEntry", "Param", "TypeEntry"]
@@ -65,6 +65,7 @@ class _Table(NamedTuple):
     builtin: str | None
     carries: bool
     dynamic: str | None
+    absent: frozenset[str]
     lines: dict[str, Entry]
 
 
@@ -194,6 +195,8 @@ class Catalog:
                 raise CatalogError(f"type {name!r} inherits {base!r}, which no loaded catalog describes")
             merged |= {key: line for key, line in self._lines(base, seen | {name}).items() if key != "()"}
         merged |= table.lines
+        for member in table.absent:
+            merged.pop(member, None)
         self._flat[name] = merged
         return merged
 
@@ -304,8 +307,9 @@ def _table(file: str, name: str, lines: dict[str, Any]) -> _Table:
         raise CatalogError(f"{file}: {name}.inherits is not a list of type names")
     if type(carries) is not bool or dynamic not in (None, "columns", "fields"):
         raise CatalogError(f'{file}: {name}: carries is true or false, dynamic is "columns" or "fields"')
-    own = {key: _line(file, name, key, line) for key, line in rest.items()}
-    return _Table(name, tuple(inherits), builtin, carries, dynamic, own)
+    absent = frozenset(key for key, line in rest.items() if line == ABSENT)
+    own = {key: _line(file, name, key, line) for key, line in rest.items() if key not in absent}
+    return _Table(name, tuple(inherits), builtin, carries, dynamic, absent, own)
 
 
 def _reviewed(library: str, versions: str, file: str) -> bool:

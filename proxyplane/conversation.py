@@ -8,6 +8,7 @@ topmost one is performing a request, and a request is answered only when its exc
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from proxyplane.errors import GuestCrashed, GuestError, ProtocolError
 from proxyplane.launch import GuestProcess
 from proxyplane.operations import VERBS
-from proxyplane.transport.wire import PROTOCOL, Channel, Kind, Limits
+from proxyplane.transport.wire import PROTOCOL, SPINS, Channel, Kind, Limits
 
 __all__ = ["Conversation", "Output"]
 
@@ -73,6 +74,7 @@ class Conversation:
         self.process = process
         self.report: dict[str, Any] = {}
         self.requests = 0
+        self.spins = 0
         self.stdout = Output(limits.output_chars)
         self.stderr = Output(limits.output_chars)
         self._limits = limits
@@ -124,6 +126,8 @@ class Conversation:
         self.stdout, self.stderr = Output(self._limits.output_chars), Output(self._limits.output_chars)
         self.requests = 0
         self._channel.deadline = deadline
+        # Only where the other end can run at the same time (measured: 5 ms an operation where it cannot).
+        self._channel.spins = self.spins = SPINS if len(os.sched_getaffinity(0)) > 1 else 0
 
     def next_id(self) -> int:
         """An id for something that the host asks."""

@@ -28,6 +28,7 @@ class Grants:
         objects: the entry behind each granted name: of the projection, where there is one.
         attenuated: whether any capability says something beyond the policy.
         known: column labels that the agent knows by right.
+        projected: granted names whose object is a projection, in memory of its own.
     """
 
     def __init__(self, session: Session) -> None:
@@ -35,6 +36,7 @@ class Grants:
         self._capabilities: dict[str, Capability] = {}
         self.objects: dict[str, Held] = {}
         self.attenuated = False
+        self.projected: set[str] = set()
         self.known: set[Any] = set()
 
     def held(self, name: str) -> Held:
@@ -65,6 +67,7 @@ class Grants:
         held.roots |= {name}
         held.labels |= facts.labels if facts is not None else frozenset()
         self.objects[name] = held
+        (self.projected.add if shown is not value else self.projected.discard)(name)
         self._capabilities[name] = capability if capability is not None else mint(name)
         self.attenuated = self.attenuated or not self._capabilities[name].plain
         self.known.update(flat_labels(hosts.column_names(shown)))

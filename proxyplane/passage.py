@@ -326,7 +326,10 @@ class Passage:
             self._append(self.trace.intent(self.decision))
 
     def _append(self, fields: dict[int, Any]) -> None:
-        self.plane.append(fields, self.effects, self.trace.prefix)
+        effects = self.effects
+        if Effect.MUTATE in effects and self.subject.roots <= self.session.grants.projected:
+            effects = effects - _MUTATE  # a projection shares nothing with its base: what changes is the session's own
+        self.plane.append(fields, effects, self.trace.prefix)
 
     def _refused(self, decision: Decision, reason: str | None = None) -> None:
         if not self._performed:

@@ -199,7 +199,7 @@ class Session:
             try:
                 conversation = self._guest()
                 conversation.begin(time.monotonic() + timeout)
-                frame = [Kind.RUN, conversation.next_id(), code, f"<agent-{self._runs}>"]
+                frame = [Kind.RUN, conversation.next_id(), code, f"<agent-{self._runs}>", conversation.spins]
                 message = conversation.ask(frame, done=Kind.DONE)
                 result = self._finished(conversation, message)
             except (EOFError, GuestError, ProtocolError) as error:

@@ -115,8 +115,8 @@ class _Judgement:
 
     def fill(self, value: Any) -> None:
         """A value that the call writes into, or several in a tuple."""
-        if value is None:
-            return
+        if value is None or type(value) in (int, float, bool, str):
+            return  # nothing can be written into these
         self.effects.add(Effect.MUTATE)
         if type(value) in (tuple, list):
             self.mutated.extend(item for item in value if item is not None)

@@ -112,7 +112,7 @@ def _modules(review: Review) -> Iterator[str]:
         for member in sorted(dir(module)):
             if member.startswith("_") or (keep is not None and member not in keep):
                 continue
-            if (keep is None and member in left_out) or _is_absent(review, name, member):
+            if (keep is None and member in left_out) or f"{name}.{member}" in review.absent:
                 continue
             line = _module_line(review, name, member, getattr(module, member), described)
             if line is not None:
@@ -139,7 +139,10 @@ def _module_line(review: Review, module: str, member: str, value: Any, described
 
 
 _FUNCTIONS = frozenset(
-    "function builtin_function_or_method _ArrayFunctionDispatcher ufunc method cython_function_or_method".split()
+    (
+        "function builtin_function_or_method _ArrayFunctionDispatcher ufunc method cython_function_or_method "
+        "_MaskedUnaryOperation _MaskedBinaryOperation _DomainedBinaryOperation _extrema_operation"
+    ).split()
 )
 
 
@@ -156,7 +159,7 @@ def _types(review: Review, written: Tables) -> Iterator[str]:
         inherited: dict[str, str] = {}
         for base in reversed(entry.inherits):
             inherited |= written.get(base, {})
-        own = dict(_members(review, entry, kind))
+        own = dict(_members(review, entry, kind, inherited))
         written[name] = inherited | own
         yield ""
         yield f'[type."{name}"]'
@@ -171,12 +174,14 @@ def _types(review: Review, written: Tables) -> Iterator[str]:
         yield from entry.extra
 
 
-def _members(review: Review, entry: TypeReview, kind: type) -> Iterator[tuple[str, str]]:
+def _members(review: Review, entry: TypeReview, kind: type, inherited: dict[str, str]) -> Iterator[tuple[str, str]]:
     for member in sorted(dir(kind), key=lambda name: (name.startswith("__"), name)):
         special = member in _DUNDERS or member in _ARITHMETIC or member in _IN_PLACE
         if (member.startswith("_") and not special) or (entry.only is not None and member not in entry.only):
             continue
-        if _is_absent(review, kind.__name__, member):
+        if _is_absent(review, kind, member):
+            if member in inherited:
+                yield member, "absent"
             continue
         static = inspect.getattr_static(kind, member, None)
         if static is None or (member == "__hash__" and not entry.hashable):
@@ -262,7 +267,9 @@ def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> st
 
 
 def _further_outputs(value: Any) -> list[str]:
-    """A universal function with two outputs takes two places for them."""
+    """A universal function with two outputs takes two places for them; masked ones pass on what they are given."""
+    if type(value).__name__ in ("_MaskedUnaryOperation", "_MaskedBinaryOperation", "_DomainedBinaryOperation"):
+        return [f"out@{1 if 'Unary' in type(value).__name__ else 2}:fills"]
     if type(value).__name__ != "ufunc":
         return []
     return [f"out{place}@{value.nin + place - 1}:fills" for place in range(2, value.nout + 1)]
@@ -317,8 +324,8 @@ def _own_positions(value: Any, bound: bool) -> dict[str, int | None] | None:
     return found
 
 
-def _is_absent(review: Review, owner: str, member: str) -> bool:
-    return f"{owner}.{member}" in review.absent or f".{member}" in review.absent
+def _is_absent(review: Review, kind: type, member: str) -> bool:
+    return f".{member}" in review.absent or any(f"{owner.__name__}.{member}" in review.absent for owner in kind.__mro__)
 
 
 def _load(path: str) -> type:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from proxyplane.effects import Effect
 
-__all__ = ["ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
+__all__ = ["ABSENT", "ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
 
 KINDS: Final = ("method", "classmethod", "property", "function", "type", "constant", "module")
 FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins")
@@ -19,6 +19,8 @@ REVEALS: Final = ("receiver", "display", "result")
 ACTIONS: Final = ("path-read", "path-write", "named", "expression", "fills", "fills-after-inputs", "never")
 """Besides these an action is an effect's name, or `one-of(a|b)`."""
 
+ABSENT: Final = "absent"
+"""Instead of a line: not catalogued here, although an inherited table has it."""
 _EFFECTS: Final = frozenset(effect.value for effect in Effect)
 _PARAM: Final = re.compile(r"([A-Za-z_]\w*)(?:@(\d+))?:(.+)")
 _ONE_OF: Final = re.compile(r"one-of\([^()\s]+\)")

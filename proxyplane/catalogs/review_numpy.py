@@ -258,6 +258,8 @@ REVIEW = Review(
     },
     absent=frozenset(
         (
+            "str_.maketrans str_.format str_.format_map str_.__mod__ str_.__rmod__ bytes_.__mod__ "
+            "bytes_.__rmod__ bytes_.maketrans "
             ".base .data .ctypes .flags .flat .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
             ".to_device .tostring .itemset .newbyteorder .bit_generator .spawn .capsule .cffi .lock .state "
             ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex "

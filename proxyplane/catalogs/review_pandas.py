@@ -179,7 +179,7 @@ REVIEW = Review(
             "annotations col compat core describe_option eval get_option io option_context options "
             "pandas plotting read_gbq "
             "read_iceberg read_sql read_sql_query read_sql_table read_xml reset_option set_eng_float_format set_option "
-            "show_versions test tseries util"
+            "show_versions test"
         ).split(),
         "pandas.api": (),
         "pandas.api.types": (),
@@ -315,6 +315,7 @@ REVIEW = Review(
         "StringMethods.cat": "method compute joins",
         "FrozenList.difference": "method compute",
         # arrays
+        "ExtensionArray.fillna": "method compute copy:one-of(True)",
         "ExtensionArray.view": "method compute dtype:never",
         "Index.view": "method compute cls:never",
         "Index.to_flat_index": "method compute",
@@ -324,6 +325,7 @@ REVIEW = Review(
     },
     absent=frozenset(
         (
+            "ExtensionArray.interpolate "
             ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper "
             ".to_sql .to_gbq .to_iceberg "
             ".to_xarray .from_arrow ..win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "

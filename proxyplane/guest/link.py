@@ -158,6 +158,10 @@ class Link:
             if collecting:
                 gc.enable()
 
+    def spin(self, looks: int) -> None:
+        """How often to look for an answer before sleeping; the host knows whether that pays."""
+        self._channel.spins = looks
+
     def _receive(self) -> list[Any]:
         try:
             return self._channel.receive()

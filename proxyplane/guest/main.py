@@ -80,6 +80,7 @@ class Guest:
     def _serve(self, frame: list[Any]) -> None:
         kind = frame[0]
         if kind == Kind.RUN:
+            self._link.spin(frame[4] if len(frame) > 4 else 0)
             self._run(frame[1], frame[2], frame[3])
         elif kind == Kind.CALLBACK:
             self._callback(frame)

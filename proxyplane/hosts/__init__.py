@@ -70,7 +70,8 @@ _ONE: Final = Facts(1, 1, None)
 _MAX_DEPTH: Final = 20
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict)
 _NAMED: Final = (FunctionType, MethodType, BuiltinFunctionType, GeneratorType, ModuleType, type)
-_PLAIN_MODULES: Final = frozenset(("builtins", "datetime", "decimal", "uuid", "fractions", "re", "zoneinfo"))
+_SCALARS: Final = (type(None), bool, int, float, complex, range, slice, type(Ellipsis), type(NotImplemented))
+_PLAIN_MODULES: Final = frozenset(("datetime", "decimal", "uuid", "fractions", "re", "zoneinfo"))
 _adapters: dict[str, Adapter | None] = {}
 _singletons: dict[int, tuple[Any, str]] = {}
 _collected: set[str] = set()
@@ -107,11 +108,9 @@ def _facts(value: Any, depth: int) -> Facts:
     adapter = _adapter(value)
     if adapter is not None:
         return adapter.facts(value)
-    if kind in _NAMED or kind.__module__ not in _PLAIN_MODULES:
-        return _UNKNOWN
-    if isinstance(value, _CONTAINERS):
-        return _container(value, depth)
-    return _ONE if not hasattr(kind, "__next__") else _UNKNOWN
+    if kind in _SCALARS or kind.__module__ in _PLAIN_MODULES:
+        return _ONE
+    return _container(value, depth) if isinstance(value, _CONTAINERS) else _UNKNOWN
 
 
 def _container(value: Any, depth: int) -> Facts:

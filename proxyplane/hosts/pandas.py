@@ -43,11 +43,11 @@ def facts(value: Any) -> Facts:
     """A frame's rows, cells and bytes; what containers in object cells hold is added."""
     if isinstance(value, pd.DataFrame):
         levels = value.index.nlevels if not isinstance(value.index, pd.RangeIndex) else 0
-        total = Facts(len(value), int(value.size) + levels * len(value), int(value.memory_usage(index=True).sum()))
-        columns = (value.iloc[:, position] for position in range(value.shape[1]))
-        return _with_objects(total, (column for column in columns if column.dtype == object))
+        size = sum(array.nbytes for array in value._iter_column_arrays())  # memory_usage() takes 20 times as long
+        total = Facts(len(value), int(value.size) + levels * len(value), int(size))
+        return _with_objects(total, (array for array in value._iter_column_arrays() if array.dtype == object))
     if isinstance(value, pd.Series):
-        return _with_objects(Facts(len(value), int(value.size), int(value.memory_usage(index=True))), (value,))
+        return _with_objects(Facts(len(value), int(value.size), int(value.nbytes)), (value,))
     if isinstance(value, pd.MultiIndex):
         return Facts(len(value), len(value) * value.nlevels, int(value.memory_usage()))
     if isinstance(value, _FORMATTED):

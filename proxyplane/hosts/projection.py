@@ -59,13 +59,18 @@ def project(value: Any, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> 
     ]
     index = fresh_index(_visible_levels(value.index, show, hide))
     columns = fresh_index(value.columns.take(kept))
-    parts = {
-        place: pd.Series(fresh_array(value.iloc[:, position].array, labels[position]), index=index, copy=False)
-        for place, position in enumerate(kept)
-    }
+    parts = {place: _column(value.iloc[:, position], labels[position], index) for place, position in enumerate(kept)}
     result = pd.DataFrame(parts, index=index) if parts else pd.DataFrame(index=index)
     result.columns = columns
     return result
+
+
+def _column(column: Any, label: Any, index: Any) -> Any:
+    array = fresh_array(column.array, label)
+    if isinstance(array, pd.arrays.NumpyExtensionArray):
+        array = array.to_numpy()
+    dtype = None if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype  # else texts would be inferred
+    return pd.Series(array, index=index, dtype=dtype, copy=False)
 
 
 def _check_names(frame: pd.DataFrame, names: tuple[Any, ...]) -> None:
@@ -236,7 +241,7 @@ def fresh_cell(cell: Any, label: Any = None, depth: int = 0) -> Any:
         if kind is np.ndarray:
             return fresh_array(cell, label)
         if kind is pd.Series:
-            return pd.Series(fresh_array(cell.array, label), index=fresh_index(cell.index), name=cell.name)
+            return _column(cell, label, fresh_index(cell.index)).rename(cell.name)
         if kind is pd.DataFrame:
             return project(cell, None, ())
         if kind is pd.Interval:

@@ -47,6 +47,7 @@ DANGEROUS = {
     np.ndarray: "base data ctypes flags flat strides tofile dump dumps setflags resize setfield getfield __array__ "
     "__array_interface__ __reduce__ __setstate__ __buffer__",
     type(np.add): "__reduce__ resolve_dtypes",
+    np.str_: "format format_map maketrans __mod__",
     str: "format format_map __mod__",
     types.FunctionType: "__globals__ __code__ __closure__ __call__",
     types.GeneratorType: "gi_frame gi_code send throw",
@@ -264,6 +265,22 @@ def test_a_table_that_inherits_a_stranger_is_an_error(tmp_path: Path) -> None:
     catalog = written(tmp_path, f'[type."{__name__}.Gauge"]\ninherits = ["m.Nothing"]\nreset = "method mutate"\n')
     with pytest.raises(CatalogError, match=r"m\.Nothing"):
         catalog.of(Gauge)
+
+
+def test_absent_takes_an_inherited_line_away(tmp_path: Path) -> None:
+    """A member that means something else in a subclass is not known there, although the base's is."""
+    own = written(
+        tmp_path,
+        f'[type."{__name__}.Gauge"]\nreset = "method mutate"\nread_out = "method compute"\n'
+        f'[type."{__name__}.Odd"]\ninherits = ["{__name__}.Gauge"]\nreset = "absent"\n',
+    )
+    entry = own.of(Odd)
+    assert entry is not None
+    assert set(entry.members) == {"read_out"}
+
+
+class Odd(Gauge):
+    def reset(self) -> None: ...
 
 
 def test_a_missing_file_is_an_error() -> None:
