@@ -128,7 +128,7 @@ class Passage:
         effects = self.expected.effects
         if self.subject.schema or self._schema_line:
             effects = (effects - _REVEAL or _READ) if Effect.REVEAL in effects else effects
-        elif plan.line is not None and (plan.line.reveals in _BEFOREHAND or Effect.REVEAL in effects):
+        elif plan.line is not None and not self.expected.paths and self._reveals(plan.line, effects):
             self.facts = self._facts_before(plan.line)
             effects = effects | _REVEAL
         self.effects = effects
@@ -136,6 +136,10 @@ class Passage:
         self.trace = Trace(session, operation, target, effects)
 
     # Expected effects
+
+    @staticmethod
+    def _reveals(line: Entry, effects: frozenset[Effect]) -> bool:
+        return line.reveals in _BEFOREHAND or Effect.REVEAL in effects
 
     def _find_line(self) -> Entry | None:
         """The catalog line that says what this operation does; None when no catalog knows."""
@@ -151,6 +155,8 @@ class Passage:
             return self._call_line()
         if member.startswith("_"):
             self._refuse_private(member)
+        if verb in ("setattr", "delattr") and isinstance(target.value, type | types.ModuleType):
+            return None  # types and modules are shared by everybody in the process
         line = self.session.membrane.member_of(target, member)
         if verb == "getattr":
             return self._getattr_line(member, line)
@@ -224,13 +230,21 @@ class Passage:
     def _facts_before(self, line: Entry) -> Facts:
         if not self.subject.roots:
             return _NOTHING_SHOWN
+        if line.reveals not in _BEFOREHAND:
+            return _ONE
+        return self._facts_of(self._measured(), shown=line.reveals == "display")
+
+    def _measured(self) -> Any:
+        """The object whose content is shown: the receiver; of a module's function the first argument."""
         receiver = self.receiver
         if receiver is self.target.value and (isinstance(receiver, types.ModuleType) or self.target.entry is not None):
-            receiver = self.operation.args[0] if self.operation.args else None
+            return self.operation.args[0] if self.operation.args else None
+        return receiver
+
+    @staticmethod
+    def _facts_of(value: Any, *, shown: bool = False) -> Facts:
         try:
-            if line.reveals == "receiver":
-                return hosts.facts(receiver)
-            return hosts.shown(receiver) if line.reveals == "display" else _ONE
+            return hosts.shown(value) if shown else hosts.facts(value)
         except Exception:  # an object that its library lets exist but cannot measure: not known, so not shown
             return _NO_FACTS
 
@@ -294,18 +308,14 @@ class Passage:
     def _denial(self, decision: Decision) -> Refusal:
         effect = decision.effect or min(self.effects)
         what = self._name_of_target()
-        by = f" by rule {decision.rule!r}" if decision.rule else ""
-        because = f": {decision.reason}" if decision.reason else ""
-        hint = f" ({decision.hint})" if decision.hint else ""
-        if effect == Effect.UNKNOWN and not decision.hint:
-            hint = " (no catalog describes it; only catalogued members can be used)"
-        return Denied(
-            f"{effect} is refused for {what}{by}{because}{hint}",
-            effect=effect,
-            rule=decision.rule,
-            reason=decision.reason,
-            hint=decision.hint,
-        )
+        if effect == Effect.UNKNOWN:
+            text = f"{what}: no catalog describes it, and only catalogued members can be used"
+        elif decision.reason and decision.reason not in decision.hint and "is refused" in decision.hint:
+            _, instead, allowed = decision.hint.partition("; allowed there: ")
+            text = f'{what}: {effect} is refused by rule "{decision.rule}": {decision.reason}{instead}{allowed}'
+        else:
+            text = f"{what}: {decision.hint or decision.reason}"
+        return Denied(text, effect=effect, rule=decision.rule, reason=decision.reason, hint=decision.hint)
 
     def _name_of_target(self) -> str:
         operation = self.operation
@@ -428,7 +438,9 @@ class Passage:
         kind = type(value)
         if kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value))):
             return True
-        labels = hosts.labels(self.receiver)
+        labels = hosts.index_labels(value)
+        if labels is None:
+            labels = hosts.labels(self.receiver)
         return labels is None or all(self.session.dispatch.knows(label) for label in labels)
 
     def _reveal(self, value: Any, form: str, fresh: bool) -> bool:
@@ -436,6 +448,8 @@ class Passage:
         amount = self.session.membrane.content(value[1] if self.operation.verb == "next" else value, fresh)
         if amount.cells == 0:
             return True
+        if self.line is not None and "joins" in self.line.flags and isinstance(value, str | bytes):
+            amount = self._facts_of(self._measured())  # one text that can hold the content of every row
         if not self.subject.roots:
             amount = _NOTHING_SHOWN
         effects = self.effects | _REVEAL

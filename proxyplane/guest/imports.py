@@ -6,7 +6,6 @@ submodules are fetched once. A granted host module wins over a module of the gue
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.machinery
 import sys
 import types
@@ -63,8 +62,10 @@ class HostModule(types.ModuleType):
         return f"<module {self.__name__!r} of the host>"
 
 
-class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Modules:
     """The host modules of this guest, as a finder and loader in front of all others.
+
+    (No base of `importlib.abc`, whose import brings `pathlib`, `tempfile` and what they need into every guest.)
 
     Args:
         request: `Link.request`.
@@ -104,7 +105,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 __path__=[],
                 __package__=name,
                 __loader__=self,
-                __spec__=importlib.machinery.ModuleSpec(name, self, origin="host", is_package=True),
+                __spec__=importlib.machinery.ModuleSpec(name, self, origin="host", is_package=True),  # type: ignore[arg-type]
             )
             found.__dict__["__doc__"] = described.get("doc")
         found.__dict__["_handle"] = handle
@@ -124,8 +125,8 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def install(self) -> None:
         """Put this finder before all others, and after them the one that says why a module is missing."""
-        sys.meta_path.insert(0, self)
-        sys.meta_path.append(_Missing(lambda: self._granted))
+        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+        sys.meta_path.append(_Missing(lambda: self._granted))  # type: ignore[arg-type]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
@@ -141,7 +142,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                     return None
             except AttributeError:
                 return None
-        return importlib.machinery.ModuleSpec(fullname, self, origin="host", is_package=True)
+        return importlib.machinery.ModuleSpec(fullname, self, origin="host", is_package=True)  # type: ignore[arg-type]
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
         """The module object that the host's answer made."""
@@ -155,7 +156,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing: the module runs on the host."""
 
 
-class _Missing(importlib.abc.MetaPathFinder):
+class _Missing:
     """The last finder: says which modules there are."""
 
     def __init__(self, granted: Callable[[], Sequence[str]]) -> None:

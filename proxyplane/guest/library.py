@@ -315,10 +315,10 @@ def import_extensions() -> list[str]:
 COMMON = (
     *("abc", "ast", "base64", "bisect", "calendar", "codecs", "collections", "collections.abc", "contextlib", "copy"),
     *("csv", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "inspect"),
-    *("io", "itertools", "json", "locale", "math", "numbers", "operator", "pprint", "random", "re", "reprlib"),
-    *("statistics", "string", "textwrap", "time", "traceback", "types", "typing", "uuid", "warnings", "weakref"),
+    *("io", "itertools", "json", "locale", "math", "numbers", "operator", "random", "re", "reprlib"),
+    *("string", "textwrap", "time", "traceback", "types", "typing", "uuid", "warnings", "weakref"),
     *("zoneinfo", "encodings.ascii", "encodings.latin_1", "encodings.cp1252", "encodings.utf_8_sig"),
-    *("encodings.utf_16", "encodings.idna", "encodings.unicode_escape", "encodings.raw_unicode_escape"),
+    *("encodings.utf_16", "encodings.unicode_escape", "encodings.raw_unicode_escape"),
 )
 """Modules that most agents use: imported once, shared by all guests."""
 

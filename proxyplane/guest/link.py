@@ -33,7 +33,7 @@ class Link:
     """Requests to the host, and the dispatch of everything that the host sends.
 
     Args:
-        sock: the connected stream socket; the link owns it.
+        sock: the connected stream socket, which the link owns; None until `connect`.
         frame_bytes: longest frame in either direction, in bytes.
 
     The collaborators are set once, before the first frame: `encode` and `decode` turn values into wire values and
@@ -47,10 +47,9 @@ class Link:
     failure: Callable[[dict[str, Any]], BaseException]
     serve: Callable[[list[Any]], None]
 
-    def __init__(self, sock: socket.socket, *, frame_bytes: int = Limits().frame_bytes) -> None:
-        self._channel = Channel(sock, frame_bytes=frame_bytes)
-        self._sock = sock
-        self._limit = frame_bytes
+    def __init__(self, sock: socket.socket | None = None, *, frame_bytes: int = Limits().frame_bytes) -> None:
+        if sock is not None:
+            self.connect(sock, frame_bytes)
         self._pack = msgpack.Packer(use_bin_type=True, unicode_errors="surrogatepass").pack
         self._sequence = 0
         self._stash: dict[int, list[Any]] = {}
@@ -59,6 +58,12 @@ class Link:
         """Callbacks that ended without an answer, because the answer itself failed."""
         self.releases: list[int] = []
         """Flat: handle, count, handle, count ... to go with the next request."""
+
+    def connect(self, sock: socket.socket, frame_bytes: int) -> None:
+        """Take the socket, where the link was made before there was one."""
+        self._channel = Channel(sock, frame_bytes=frame_bytes)
+        self._sock = sock
+        self._limit = frame_bytes
 
     def request(
         self,

@@ -34,14 +34,12 @@ class Guest:
     """One guest: its link, its namespace, its standard streams.
 
     Args:
-        sock: the socket to the host.
-        options: `output_chars` bounds the characters of one run and stream, `frame_bytes` the bytes of one frame.
+        sock, options: as for `connect`; a zygote makes its guest without them, once for all its children.
     """
 
-    def __init__(self, sock: socket.socket, options: dict[str, Any]) -> None:
-        limits = Limits()
-        self._output_chars = int(options.get("output_chars", limits.output_chars))
-        self._link = link = Link(sock, frame_bytes=int(options.get("frame_bytes", limits.frame_bytes)))
+    def __init__(self, sock: socket.socket | None = None, options: dict[str, Any] | None = None) -> None:
+        self._output_chars = Limits().output_chars
+        self._link = link = Link()
         self._remembered = Remembered()
         self._code = Agentcode()
         stubs = Stubs(link.request, lambda handle, count: link.releases.extend((handle, count)))
@@ -52,11 +50,25 @@ class Guest:
         link.announce = stubs.announce
         link.failure = lambda error: rebuild(error, self._values.decode, stubs.types.get, self._remembered)
         link.serve = self._serve
-        self._console = Console(lambda stream, text: link.send([Kind.OUTPUT, stream, text]), self._output_chars)
         self._names = _fresh_main()
         self._last: Any = None
         self._running = False
         self._sources: list[str] = []
+        if sock is not None:
+            self.connect(sock, options or {})
+
+    def connect(self, sock: socket.socket, options: dict[str, Any]) -> None:
+        """Take the socket to the host.
+
+        Args:
+            sock: connected stream socket.
+            options: `output_chars` bounds the characters of one run and stream, `frame_bytes` the bytes of one frame.
+        """
+        limits = Limits()
+        self._output_chars = int(options.get("output_chars", limits.output_chars))
+        link = self._link
+        link.connect(sock, int(options.get("frame_bytes", limits.frame_bytes)))
+        self._console = Console(lambda stream, text: link.send([Kind.OUTPUT, stream, text]), self._output_chars)
 
     def install(self) -> None:
         """Make this the process's guest: `__main__`, the standard streams, the import system."""
@@ -242,6 +254,14 @@ def _described(error: BaseException) -> dict[str, Any]:
         return {"type": type(error).__name__, "message": _message(error), "traceback": ""}
 
 
+_prepared: list[Guest] = []
+
+
+def prepare() -> None:
+    """Make the guest before there is a process for it: what the zygote has made, its children share."""
+    _prepared.append(Guest())
+
+
 def main(sock: socket.socket, report: dict[str, Any], options: dict[str, Any]) -> None:
     """Be a guest until the host hangs up.
 
@@ -250,6 +270,7 @@ def main(sock: socket.socket, report: dict[str, Any], options: dict[str, Any]) -
         report: what HELLO says about this process (`pid tier landlock seccomp rlimits uid`).
         options: see `Guest`.
     """
-    guest = Guest(sock, options)
+    guest = _prepared.pop() if _prepared else Guest()
+    guest.connect(sock, options)
     guest.install()
     guest.loop(report)

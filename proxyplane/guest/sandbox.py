@@ -357,7 +357,12 @@ def _attempt(limits: Mapping[str, int], tier: str) -> str:
 
 
 def forget() -> None:
-    """Drop this file's ways to make system calls, and its module, after lock-down."""
+    """Drop this file's ways to make system calls, and its module, after lock-down.
+
+    Only these: to take apart all that the zygote had made would give each guest its own copy of the memory it lies in.
+    """
+    names = globals()
     for name in ("_ctypes", "ctypes", __name__, seccomp.__name__):
         sys.modules.pop(name, None)
-    globals().clear()
+    for name in ("_ctypes", "_libc", "_syscall", "_libc_prctl", "_libc_capset"):
+        names[name] = None

@@ -209,6 +209,7 @@ def _prepare(settings: dict[str, str]) -> tuple[Entry, dict[str, Any]]:
     library.import_extensions()
     stdlib.serve_zones()
     entry = _entry(settings["entry"])
+    getattr(sys.modules[entry.__module__], "prepare", gc.collect)()  # what an entry can make once for all its guests
 
     from proxyplane.guest import sandbox  # noqa: PLC0415
 

@@ -103,6 +103,11 @@ def labels(value: Any) -> tuple[Any, ...] | None:
     return tuple(fields) if isinstance(value, (np.ndarray, np.void)) and fields else None
 
 
+def index_labels(value: Any) -> tuple[Any, ...] | None:
+    """Arrays are no indexes."""
+    return None
+
+
 def column_names(value: Any) -> tuple[Any, ...] | None:
     """An array has no columns."""
     return None

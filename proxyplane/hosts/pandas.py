@@ -14,8 +14,8 @@ from proxyplane.hosts import facts as facts_of
 from proxyplane.hosts.numpy import nested
 from proxyplane.hosts.projection import project
 
-__all__ = ["SINGLETONS", "carried", "column_names", "facts", "family", "has_dynamic", "labels", "names", "project"]
-__all__ += ["schema", "shown"]
+__all__ = ["SINGLETONS", "carried", "column_names", "facts", "family", "has_dynamic", "index_labels", "labels"]
+__all__ += ["names", "project", "schema", "shown"]
 
 SINGLETONS: Final = ("pandas.NA", "pandas.NaT", "pandas.api.extensions.no_default")
 
@@ -173,6 +173,11 @@ def labels(value: Any) -> tuple[Any, ...] | None:
     else:
         return None
     return tuple(found)
+
+
+def index_labels(value: Any) -> tuple[Any, ...] | None:
+    """Labels and names of an index."""
+    return (*_flat(value), *_flat(value.names)) if isinstance(value, pd.Index) else None
 
 
 def _flat(items: Any) -> list[Any]:
