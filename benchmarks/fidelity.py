@@ -121,7 +121,7 @@ def puzzles(plane: ControlPlane, *, limit: int | None = None, only: str = "") ->
             printed = io.StringIO()
             try:
                 with contextlib.redirect_stdout(printed):
-                    exec(code, native)  # noqa: S102 - the corpus is code
+                    exec(code, native)
             except ImportError:
                 continue
             ran = session.run(code)
@@ -141,7 +141,7 @@ def tpch(plane: ControlPlane, *, limit: int | None = None, only: str = "") -> It
     items = json.loads((CORPORA / "tpch.json").read_text())
     for item in _some([x for x in items if x["library"] == "pandas" and only in x["id"]], limit):
         native = dict(corpus.tpch_inputs(item, tables))
-        exec(item["agent_imports"] + item["agent_code"], native)  # noqa: S102 - the corpus is code
+        exec(item["agent_imports"] + item["agent_code"], native)
         with plane.session("agent", objects=corpus.tpch_inputs(item, tables)) as session:
             ran = session.run(item["agent_imports"] + item["agent_code"])
             if not ran.ok and ran.error is not None:

@@ -11,13 +11,14 @@ from proxyplane.callables import GuestCallable, MediatedCallable
 from proxyplane.conversation import Exchange
 from proxyplane.effects import Effect
 from proxyplane.errors import AuditUnavailable, GuestError, ProtocolError, ProxyPlaneError
-from proxyplane.exceptions import rebuild
+from proxyplane.exceptions import rebuild, rebuild_warning
 from proxyplane.membrane import Arguments
 from proxyplane.objects import Held
 from proxyplane.operations import Operation, Origin
 from proxyplane.passage import Outcome, Raised
 from proxyplane.subjects import Subject
 from proxyplane.transport.wire import Kind, Tag
+from proxyplane.warned import Heard
 
 if TYPE_CHECKING:
     from proxyplane.sessions import Session
@@ -65,11 +66,14 @@ class Dispatch:
             outcome = session.plane.handle(operation)
             wire = self.encode(outcome, operation)
             reply = [Kind.RESULT, number, wire, membrane.news()]
-            if outcome.printed:
-                reply.append(outcome.printed)
+            if outcome.printed or outcome.written or outcome.heard:
+                self._add_sides(reply, outcome, operation)
         except Raised as raised:
             error = self._raised_map(raised)
+            more = {"warned": self._warnings(raised.heard, raised.own)} if raised.heard else None
             reply = [Kind.ERROR, number, error, membrane.news()]
+            if more:
+                reply += ["", more]
         except (ProtocolError, AuditUnavailable, GuestError):
             raise
         except ProxyPlaneError as refused:
@@ -156,6 +160,29 @@ class Dispatch:
             elif kind is dict and depth < 3:
                 self._learn(value.keys(), depth + 1)
                 self._learn(value.values(), depth + 1)
+
+    def _add_sides(self, reply: list[Any], outcome: Outcome, operation: Operation) -> None:
+        """What else came of an operation: what it printed, warned of, and wrote into buffers."""
+        more: dict[str, Any] = {}
+        if outcome.heard:
+            own = (*operation.args, *operation.kwargs.values(), operation.member)
+            more["warned"] = self._warnings(outcome.heard, own)
+            reply[3] = [*reply[3], *self._session.membrane.news()]
+        if outcome.written:
+            more["written"] = [list(buffer) for buffer in outcome.written]
+        reply += [outcome.printed, more]
+
+    def _warnings(self, heard: list[Heard], own: Iterable[Any]) -> list[list[Any]]:
+        """Category (built-in name or type id) and text of each warning."""
+        found: list[list[Any]] = []
+        for kind, message, codes in heard:
+            try:
+                text = rebuild_warning(str(message), codes, own, self.knows_word)
+            except Exception:  # a warning whose own text fails
+                text = ""
+            named = kind.__name__ if kind.__module__ == "builtins" else self._session.membrane.type_id(kind)
+            found.append([named, text])
+        return found
 
     def _raised_map(self, raised: Raised) -> dict[str, Any]:
         rebuilt = rebuild(raised.error, raised.own, self.knows_word)

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-__all__ = ["Rebuilt", "rebuild"]
+__all__ = ["Rebuilt", "rebuild", "rebuild_warning"]
 
 _WORD = re.compile(r"[A-Za-z_][\w]*|[^\sA-Za-z_]+|\s+")
 _MAX_TEXT = 2_000
@@ -26,7 +26,7 @@ _COMPILED = frozenset(
     """
     a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean
     bool bounds broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted
-    could data date datetime dimension dimensional dimensions divide division does dtype dtypes element elements
+    could data date encountered underflow divide datetime dimension dimensional dimensions divide division does dtype dtypes element elements
     empty error exceeds expected expects failed field first float for found from function get given got greater
     has have in incompatible index indexable indexed indexer indexers indices input instance instances int
     integer integers into invalid is it item items iterable iterator key keys keyword label length less like
@@ -74,6 +74,21 @@ def rebuild(error: BaseException, own: Iterable[Any], known: Callable[[str], boo
         key = first if type(first) in (str, int, float, bool) and str(first) in own_text else scrub_key(first, allowed)
         return Rebuilt(kind, (key,), message, token)
     return Rebuilt(kind, (message,) if message else (), message, token)
+
+
+def rebuild_warning(
+    text: str, codes: Iterable[types.CodeType], own: Iterable[Any], known: Callable[[str], bool]
+) -> str:
+    """The text of a warning as it may cross, by the same rule.
+
+    Args:
+        text: the real one.
+        codes: code of the frames that issued it.
+        own, known: as for `rebuild`.
+    """
+    own_text = set(_texts(own, 0))
+    words: set[str] = set().union(*map(_constant_words, codes))
+    return scrub(text, own_text, lambda w: w in words or w in _COMPILED or w in own_text or known(w))
 
 
 def scrub(text: str, own: set[str], allowed: Callable[[str], bool]) -> str:

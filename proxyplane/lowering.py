@@ -166,7 +166,7 @@ LOWER: Final[dict[str, Lowered]] = {
     "delitem": _delitem,
     "call": _call,
     "callback": lambda target, member, args, kwargs: (args, kwargs),  # what crosses to the guest is its "result"
-    "describe": lambda target, member, args, kwargs: None,  # `describe` looks at it when this is granted
+    "describe": lambda target, member, args, kwargs: hosts.schema(target),
     "list": lambda target, member, args, kwargs: hosts.names(target),
     "iter": lambda target, member, args, kwargs: iter(target),
     "next": _next,
@@ -211,7 +211,7 @@ def lower_zeroed(target: Any, member: str | None, args: tuple[Any, ...], kwargs:
         TypeError: arguments that would place the array in memory of somebody else.
     """
     numpy = sys.modules["numpy"]
-    name: str = member or getattr(target, "__name__", "")
+    name = str(member or getattr(target, "__name__", ""))
     if name == "ndarray" and (len(args) > 2 or not set(kwargs) <= {"shape", "dtype", "order"}):
         raise TypeError("ndarray() takes only shape, dtype and order here")
     return getattr(numpy, _ZEROED[name])(*args, **kwargs)

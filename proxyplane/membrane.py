@@ -59,7 +59,8 @@ _BUILTINS: Final[dict[str, Any]] = {
     ).split()
 }
 _BUILTIN_NAMES: Final = {id(value): name for name, value in _BUILTINS.items()}
-_VALUE_BASES: Final = frozenset(["float", "int", "str", "bytes", "complex", "datetime", "date", "timedelta"])
+_BUFFERS: Final[dict[str, tuple[Any, type]]] = {"StringIO": (io.StringIO, str), "BytesIO": (io.BytesIO, bytes)}
+"""In-memory files cross as records of their content and position."""
 
 
 class Arguments:
@@ -435,7 +436,7 @@ class Membrane:
         ):
             found.mediated.append(entry)
             return real
-        return self._mediate(held, member, member or getattr(real, "__name__", "function"))
+        return self._mediate(held, member, str(member or getattr(real, "__name__", "function")))
 
     def _type(self, wire: list[Any], found: Arguments, depth: int) -> Any:
         (number,) = self._fields(wire, 1, found, depth)
@@ -486,7 +487,7 @@ class Membrane:
         if made is None:
             if len(self._records) >= 1000:
                 raise ProtocolError("more than 1,000 kinds of records in one session")
-            made = self._records[key] = namedtuple(wire[1], fields, rename=True)  # type: ignore[misc]
+            made = self._records[key] = namedtuple(wire[1], fields, rename=True)
         return made(*values)
 
     def _singleton(self, wire: list[Any], found: Arguments, depth: int) -> Any:
@@ -526,7 +527,7 @@ _INWARD: Final[dict[int, Callable[[Membrane, list[Any], Arguments, int], Any]]] 
 
 def _buffer(name: str, content: Any, position: Any) -> Any:
     kind, text = _BUFFERS[name]
-    if type(content) is not text or type(position) is not int or not 0 <= position <= len(content):
+    if type(content) is not text or type(position) is not int or not 0 <= position <= len(content):  # type: ignore[arg-type]
         raise ProtocolError("a buffer that is not content and position")
     buffer = kind(content)
     buffer.seek(position)

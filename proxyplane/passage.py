@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import io
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from proxyplane import hosts
+from proxyplane import hosts, warned
 from proxyplane.catalog import Entry, Expected
 from proxyplane.decisions import Decision, Facts, Request
 from proxyplane.effects import LOOKING, Effect
@@ -41,10 +42,21 @@ _SCHEMA = Entry("schema", "method", _READ, frozenset({"schema", "fresh"}), None,
 _ABSENT = Entry("absent attribute", "property", _READ, frozenset(), None, None, ())
 _CALLBACK = Entry("guest function", "function", frozenset({Effect.CALLBACK}), frozenset(), None, None, ())
 _FETCHED = Entry("catalogued member", "property", _READ, frozenset(), None, None, ())
+_BUFFERS = (io.StringIO, io.BytesIO)
 _MADE_UP = (_DYNAMIC, _DYNAMIC_SET, _ABSENT)
 """Lines that hold for one object and not for all of its type."""
 _BEFOREHAND = ("receiver", "display")
 _UNDECIDED = Decision("allow", None)
+
+
+class Written(NamedTuple):
+    """A buffer of the agent after the host has used it."""
+
+    at: int | str
+    """Its place among the arguments."""
+    content: str | bytes | None
+    """None where it is as it was."""
+    position: int
 
 
 class Outcome(NamedTuple):
@@ -66,15 +78,20 @@ class Outcome(NamedTuple):
     """The catalog line it was performed under."""
     printed: str
     """What the host printed while it was performed."""
+    written: tuple[Written, ...] = ()
+    """What it wrote into the agent's buffers."""
+    heard: list[warned.Heard] = []  # noqa: RUF012 - replaced, never changed in place
+    """Warnings that host code issued."""
 
 
 class Raised(Exception):  # noqa: N818 - not an error of the plane: it carries the operation's
     """A lowered operation raised. Holds the real exception, which never crosses as it is."""
 
-    def __init__(self, error: BaseException, own: tuple[Any, ...]) -> None:
+    def __init__(self, error: BaseException, own: tuple[Any, ...], heard: list[warned.Heard] | None = None) -> None:
         super().__init__("the operation raised")
         self.error = error
         self.own = own
+        self.heard = heard or []
 
 
 class Plan(NamedTuple):
@@ -96,8 +113,9 @@ class Passage:
     """
 
     __slots__ = (
-        "_performed", "_schema_line", "_single", "_skipped", "decision", "effects", "expected", "facts", "line",
+        "_performed", "_schema_line", "_single", "_skipped", "decision", "effects", "expected", "facts", "heard", "line",
         "operation", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
+        "written",
     )  # fmt: skip
 
     def __init__(self, session: Session, operation: Operation) -> None:
@@ -108,6 +126,8 @@ class Passage:
         self.subject: Subject = subject_of(session.table, target, operation.inputs)
         self.receiver: Any = target.value
         self.printed = ""
+        self.heard: list[warned.Heard] = []
+        self.written: tuple[Written, ...] = ()
         self.facts: Facts | None = None
         self._performed = False
         self._skipped = 0
@@ -358,6 +378,8 @@ class Passage:
         """
         operation, line = self.operation, self.line
         target, member = self.target.value, operation.member
+        buffers = self._buffers() if operation.args or operation.kwargs else None
+        around = warned.begin(self.heard)
         began = self.plane.clock.mono()
         try:
             if line is _ABSENT:  # not getattr: an object may make up what a static look does not find
@@ -373,10 +395,19 @@ class Passage:
         except Exception as error:
             raise self._raised(error) from None
         finally:
+            warned.end(around)
             self._performed = True
+            if buffers:
+                self.written = tuple([after for before in buffers if (after := written(*before)) is not None])
             if Effect.CALLBACK in self.effects:
                 self._join_returned()
             self.trace.lowered = self.plane.clock.mono() - began
+
+    def _buffers(self) -> list[tuple[int | str, Any, Any, int]]:
+        """Buffers of the agent among the arguments: place, buffer, content, position."""
+        operation = self.operation
+        given = [*enumerate(operation.args), *operation.kwargs.items()]
+        return [(at, value, value.getvalue(), value.tell()) for at, value in given if type(value) in _BUFFERS]
 
     def _join_returned(self) -> None:
         """What callbacks returned went into the result: its lineage joins the subject's."""
@@ -395,7 +426,8 @@ class Passage:
         self._append(self.trace.outcome(phase, self.decision, "error", error=detail, changes=changes))
         if isinstance(error, ProxyPlaneError):
             return error
-        return Raised(error, (*self.operation.args, *self.operation.kwargs.values(), self.operation.member))
+        own = (*self.operation.args, *self.operation.kwargs.values(), self.operation.member)
+        return Raised(error, own, self.heard)
 
     def _changes(self) -> list[dict[str, Any]] | None:
         """Move the versions of what was declared to change, and of what shares its memory."""
@@ -428,24 +460,38 @@ class Passage:
         form = CONTAINER if verb in ("next", "callback") else self.session.membrane.form(value, fresh)
         show = True
         if self.printed and not schema:
-            self._reveal_print()
+            self._reveal_text(self.printed)
+        if self.written and not schema and self.facts is None:
+            self._reveal_written()
         if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
             show = self._reveal(value, form, fresh)
-        return Outcome(value, form if show else REFERENCE, fresh, show, schema, self.subject, line, self.printed)
+        form = form if show else REFERENCE
+        return Outcome(value, form, fresh, show, schema, self.subject, line, self.printed, self.written, self.heard)
 
     def _is_schema(self, value: Any) -> bool:
         """Whether what a schema member gave is schema: column labels that came out of data are content."""
         kind = type(value)
         if kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value))):
             return True
-        labels = hosts.index_labels(value)
+        labels = tuple(value) if self.operation.verb == "list" else hosts.index_labels(value)
         if labels is None:
             labels = hosts.labels(self.receiver)
         return labels is None or all(self.session.dispatch.knows(label) for label in labels)
 
+    def _amount(self, value: Any, fresh: bool) -> Facts:
+        """How much of the result is content that crosses with it."""
+        content = self.session.membrane.content
+        if self.operation.verb == "next":  # the list of items is the protocol's own
+            parts = [content(item, fresh) for item in value[1]]
+            return Facts(sum(1 for part in parts if part.cells), sum(part.cells or 0 for part in parts), None)
+        if self.operation.verb == "callback":
+            args, kwargs = value
+            return content((*args, *kwargs.values()), fresh)
+        return content(value, fresh)
+
     def _reveal(self, value: Any, form: str, fresh: bool) -> bool:
         """Have the crossing of content decided and charged; False when a carried value must stay behind."""
-        amount = self.session.membrane.content(value[1] if self.operation.verb == "next" else value, fresh)
+        amount = self._amount(value, fresh)
         if amount.cells == 0:
             return True
         if self.line is not None and "joins" in self.line.flags and isinstance(value, str | bytes):
@@ -473,12 +519,26 @@ class Passage:
         self.facts = amount
         return True
 
-    def _reveal_print(self) -> None:
+    def _reveal_text(self, text: str) -> None:
         """What the host printed names columns that came out of data."""
-        lines = self.printed.count("\n") if self.subject.roots else 0
+        lines = text.count("\n") if self.subject.roots else 0
+        self._reveal_amount(Facts(lines, lines, len(text)))
+
+    def _reveal_written(self) -> None:
+        """What the host wrote into a buffer of the agent crosses with the answer."""
+        contents = [buffer.content for buffer in self.written if buffer.content is not None]
+        if not contents:
+            return
+        if self.line is not None and self.line.prints and type(contents[0]) is str:
+            self._reveal_text(contents[0])
+        else:
+            self._reveal_amount(self._facts_of(self._measured()) if self.subject.roots else _NOTHING_SHOWN)
+
+    def _reveal_amount(self, amount: Facts) -> None:
         self._add_reveal()
-        self.decision = self._ask(self.effects, Facts(lines, lines, len(self.printed)))
+        self.decision = self._ask(self.effects, amount)
         self._reserve(self.decision)
+        self.facts = amount
 
     def _add_reveal(self) -> None:
         self.effects |= _REVEAL
@@ -499,7 +559,17 @@ class Passage:
         result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
         phase = "single" if self._single else "outcome"
         changes = self._changes()
-        self._append(self.trace.outcome(phase, self.decision, "ok", result=result, changes=changes, budget=budget))
+        detail = {"warned": [heard.category.__name__ for heard in self.heard]} if self.heard else None
+        more = {"result": result, "changes": changes, "budget": budget, "detail": detail}
+        self._append(self.trace.outcome(phase, self.decision, "ok", **more))
+
+
+def written(at: int | str, buffer: Any, before: Any, position: int) -> Written | None:
+    """What the host left in a buffer; None where nothing is new."""
+    if buffer.closed or (buffer.tell() == position and buffer.getvalue() == before):
+        return None
+    content = buffer.getvalue()
+    return Written(at, content if content != before else None, buffer.tell())
 
 
 def absent(target: Any, member: str | None) -> Any:

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from proxyplane import describe
+from proxyplane.audit.record import Prefix
 from proxyplane.callables import GuestToken
-from proxyplane.audit.record import Prefix
-from proxyplane.audit.record import Prefix
 from proxyplane.capabilities import Capability, mint
 from proxyplane.conversation import Conversation
 from proxyplane.dispatch import Dispatch

@@ -170,7 +170,7 @@ def _plain(value: object) -> object:
 
 
 class Prefix:
-    """Fields that many records share (session, agent, policy ...), checked and packed once. Made by `Encoder.prefix`."""
+    """Fields that many records share (session, agent ...), checked and packed once. Made by `Encoder.prefix`."""
 
     __slots__ = ("count", "packed")
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import builtins
 import contextlib
 import functools
+import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, Final
 
 from proxyplane.errors import ProxyPlaneError, Refusal, tree
 
-__all__ = ["AGENT_PREFIX", "Remembered", "describe", "hide_own_frames", "rebuild"]
+__all__ = ["AGENT_PREFIX", "Remembered", "describe", "hide_own_frames", "rebuild", "warn"]
 
 AGENT_PREFIX: Final = "<agent"
 """File names of the agent's sources begin with this."""
@@ -128,6 +130,27 @@ def _keep_agent_frames(root: traceback.TracebackException) -> None:
             continue
         rendered.stack[:] = [x for x in rendered.stack if x.filename.startswith(AGENT_PREFIX)]
         waiting += [rendered.__cause__, rendered.__context__, *(getattr(rendered, "exceptions", None) or ())]
+
+
+def warn(category: Any, text: str, host_type: Callable[[int], type | None]) -> None:
+    """Issue a warning of the host, as if the agent's own line had caused it: its filters decide.
+
+    Args:
+        category: name of a built-in category, or a type id.
+        text: the message.
+        host_type: the class of a type id, or None.
+    """
+    kind = host_type(category) if type(category) is int else getattr(builtins, str(category), None)
+    if not (isinstance(kind, type) and issubclass(kind, Warning)):
+        kind = UserWarning
+    frame = sys._getframe(1)
+    while not frame.f_code.co_filename.startswith(AGENT_PREFIX):
+        if frame.f_back is None:
+            warnings.warn_explicit(text, kind, "<host>", 1, "__main__")
+            return
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, kind, frame.f_code.co_filename, frame.f_lineno, "__main__", registry)
 
 
 def hide_own_frames() -> None:

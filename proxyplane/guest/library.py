@@ -58,10 +58,12 @@ _EXTENSIONS_LEFT_OUT = frozenset(
             "spwd",
         ),
         *("_crypt", "audioop", "_ssl", "_hashlib", "_asyncio", "syslog", "xxlimited", "xxlimited_35", "xxsubtype"),
+        *("_multiprocessing", "_posixshmem", "termios", "grp"),
     )
 )
 """`_ssl` and `_hashlib` bring OpenSSL, megabytes of it; `hashlib` falls back on its own modules.
-`_asyncio` would import all of asyncio, which works without it."""
+`_asyncio` would import all of asyncio, which works without it. The last row serves processes, terminals and groups,
+which a guest has not."""
 
 _ZONE_FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 

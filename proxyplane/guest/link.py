@@ -8,6 +8,7 @@ answer: an agent's `__del__` that runs there could send a request of its own in 
 from __future__ import annotations
 
 import gc
+import io
 import socket
 import sys
 from collections.abc import Callable
@@ -37,8 +38,8 @@ class Link:
         frame_bytes: longest frame in either direction, in bytes.
 
     The collaborators are set once, before the first frame: `encode` and `decode` turn values into wire values and
-    back, `announce` makes the classes of announced types, `failure` makes the exception of an error map, `serve` takes
-    every frame that is not an answer.
+    back, `announce` makes the classes of announced types, `failure` makes the exception of an error map, `warn` issues a
+    warning of the host here, `serve` takes every frame that is not an answer.
     """
 
     encode: Callable[[Any], Any]
@@ -46,6 +47,7 @@ class Link:
     announce: Callable[[list[Any]], None]
     failure: Callable[[dict[str, Any]], BaseException]
     serve: Callable[[list[Any]], None]
+    warn: Callable[[Any, str], None]
 
     def __init__(self, sock: socket.socket | None = None, *, frame_bytes: int = Limits().frame_bytes) -> None:
         if sock is not None:
@@ -118,12 +120,22 @@ class Link:
             frame = self._wait(number, frame)
         elif frame[3]:
             self.announce(frame[3])
+        if len(frame) > 4:
+            self._take_sides(frame, args, kwargs)
         if frame[0] == Kind.RESULT:
-            if len(frame) > 4:
-                sys.stdout.write(frame[4])
             value = frame[2]
             return value if type(value) is not list else self.decode(value)
         raise self.failure(frame[2])
+
+    def _take_sides(self, frame: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+        """What the host printed, warned of and wrote into buffers while it performed the operation."""
+        more = frame[5] if len(frame) > 5 else {}
+        for at, content, position in more.get("written") or ():
+            write_back((kwargs or {})[at] if type(at) is str else args[at], content, position)
+        if frame[4]:
+            sys.stdout.write(frame[4])
+        for category, text in more.get("warned") or ():
+            self.warn(category, text)
 
     def _wait(self, number: int, frame: list[Any]) -> list[Any]:
         """The answer to request `number`; `frame` is the first that came. Serves all others."""
@@ -225,6 +237,18 @@ class Link:
             self.serve(frame)
         else:
             raise ProtocolError(f"the host sent a frame of kind {frame[0]}, which only a guest sends")
+
+
+def write_back(buffer: Any, content: str | bytes | None, position: int) -> None:
+    """Bring a buffer of the agent to where the host's copy of it is; to a stream, write what the host wrote."""
+    if not isinstance(buffer, (io.StringIO, io.BytesIO)):
+        buffer.write(content or "")
+        return
+    if content is not None:
+        buffer.seek(0)
+        buffer.truncate()
+        buffer.write(content)  # type: ignore[arg-type]
+    buffer.seek(position)
 
 
 def _agent_line() -> int | None:

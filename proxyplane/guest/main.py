@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from proxyplane.guest.agentcode import Agentcode
 from proxyplane.guest.console import Console, NoInput
-from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild
+from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild, warn
 from proxyplane.guest.imports import HostModule, Modules
 from proxyplane.guest.link import HostGone, Link
 from proxyplane.guest.references import Reference, StubType
@@ -50,6 +50,7 @@ class Guest:
         link.announce = stubs.announce
         link.failure = lambda error: rebuild(error, self._values.decode, stubs.types.get, self._remembered)
         link.serve = self._serve
+        link.warn = lambda category, text: warn(category, text, stubs.types.get)
         self._names = _fresh_main()
         self._last: Any = None
         self._running = False

@@ -186,8 +186,11 @@ class Values:
         return self._encode_object(value, kind, depth)
 
     def _encode_object(self, value: Any, kind: type, depth: int) -> Any:
-        if kind in (io.StringIO, io.BytesIO):
-            return self._record(value, ["content", "position"], [value.getvalue(), value.tell()], depth)
+        if isinstance(value, (io.StringIO, io.BytesIO)):
+            name = "StringIO" if isinstance(value, io.StringIO) else "BytesIO"
+            return [Tag.RECORD, name, ["content", "position"], [value.getvalue(), value.tell()]]
+        if isinstance(value, io.TextIOBase) and value.writable():  # what the host writes is written to it then
+            return [Tag.RECORD, "StringIO", ["content", "position"], ["", 0]]
         if isinstance(value, (*_VIEWS, Iterator)):
             return self._items(value, depth)
         if isinstance(value, _MAPPINGS):

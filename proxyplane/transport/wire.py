@@ -238,7 +238,7 @@ class Channel:
             return
 
     def _spin(self, view: memoryview) -> int:
-        """Look again and again for a short while before sleeping: waking on another core takes longer than most answers.
+        """Look again and again for a short while before sleeping: to be woken takes longer than most answers.
 
         After a look in vain the next ones are left out, twice as many each time, so that a guest that computes, or a
         busy machine, costs nothing.

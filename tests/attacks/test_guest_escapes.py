@@ -33,7 +33,11 @@ PAYLOADS = {
     "proc parent": "import os; print(open(f'/proc/{os.getppid()}/environ').read())",
     "parent memory": "import os; print(open(f'/proc/{os.getppid()}/maps').read())",
     "ctypes": "import ctypes; ctypes.CDLL(None).system(b'touch OUT')",
-    "_ctypes": "import _ctypes; h = _ctypes.dlopen(None, 2); _ctypes.call_function(_ctypes.dlsym(h, 'system'), (b'touch OUT',))",
+    "_ctypes": """
+import _ctypes
+handle = _ctypes.dlopen(None, 2)
+_ctypes.call_function(_ctypes.dlsym(handle, 'system'), (b'touch OUT',))
+""",
     "gc to ctypes": """
 import gc
 for o in gc.get_objects():
@@ -66,11 +70,15 @@ print(f.f_globals.get('FILE'), f.f_builtins['open']('FILE').read())
     "thread": "import threading, os; t = threading.Thread(target=os.system, args=('touch OUT',)); t.start(); t.join()",
     "multiprocessing": "import multiprocessing as m; p = m.Process(target=print); p.start()\nopen('OUT', 'w')",
     "raise own limits": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999)); open('OUT', 'w')",
-    "memfd": "import os; fd = os.memfd_create('x'); os.write(fd, b'#!/bin/sh'); os.execve(fd, ['x'], {})\nopen('OUT', 'w')",
+    "memfd": """
+import os
+fd = os.memfd_create('x'); os.write(fd, b'#!/bin/sh'); os.execve(fd, ['x'], {})
+open('OUT', 'w')
+""",
     "mmap exec": "import mmap; m = mmap.mmap(-1, 4096, prot=mmap.PROT_EXEC | mmap.PROT_READ); open('OUT', 'w')",
     "symlink": "import os; os.symlink('FILE', 'OUT')",
     "chdir": "import os; os.chdir('/'); os.mkdir('OUT')",
-    "listdir": "import os; print(os.listdir('FOLDER')); print(os.stat('FILE'))\nprint('TOKEN' if os.path.exists('FILE') else '')",
+    "listdir": "import os; print(os.listdir('FOLDER')); print(os.stat('FILE'))",
 }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from proxyplane import ControlPlane
 from .conftest import Canaries
 
 FAULTS = {
-    "memory bomb": ("x = []\nwhile True: x.append(bytearray(1 << 24))", {"MemoryError", "GuestCrashed", "GuestTimeout"}),
-    "fork bomb": ("import os\nwhile True: os.fork()", {"PermissionError", "BlockingIOError", "OSError", "GuestCrashed"}),
+    "memory bomb": ("x = []\nwhile True: x.append(bytearray(1 << 24))", {"MemoryError", "GuestCrashed"}),
+    "fork bomb": ("import os\nwhile True: os.fork()", {"PermissionError", "BlockingIOError", "GuestCrashed"}),
     "segfault": (
         "def f(): return 1\nf.__code__ = f.__code__.replace(co_consts=(), co_code=b'd\\xff' * 4)\nf()",
         {"GuestCrashed"},
@@ -28,7 +28,10 @@ FAULTS = {
         "import gc, socket\nfor o in gc.get_objects():\n    if isinstance(o, socket.socket): o.close()\ndf.shape",
         {"GuestCrashed", "OSError", "PermissionError", "HostGone"},
     ),
-    "closes every descriptor": ("import os\nfor n in range(64):\n    try: os.close(n)\n    except OSError: pass", {"GuestCrashed"}),
+    "closes every descriptor": (
+        "import os\nfor n in range(64):\n    try: os.close(n)\n    except OSError: pass",
+        {"GuestCrashed"},
+    ),
     "endless loop": ("while True: pass", {"GuestTimeout"}),
     "ignores everything": (
         "import signal\nfor n in range(1, 32):\n    try: signal.signal(n, signal.SIG_IGN)\n    except OSError: pass\n"
@@ -38,7 +41,8 @@ FAULTS = {
     "huge power": ("10 ** (10 ** 8)", {"GuestTimeout", "MemoryError", "ValueError"}),
     "regular expression": ("import re; re.match('(a*)*b', 'a' * 40)", {"GuestTimeout"}),
     "writes noise to its socket": (
-        "import gc, socket\nfor o in gc.get_objects():\n    if isinstance(o, socket.socket): o.sendall(b'\\x00\\x00\\x00\\x02zz')\ndf.shape",
+        "import gc, socket\nfor o in gc.get_objects():\n    if isinstance(o, socket.socket):\n"
+        "        o.sendall(b'\\x00\\x00\\x00\\x02zz')\ndf.shape",
         {"ProtocolError", "OSError"},
     ),
 }  # fmt: skip

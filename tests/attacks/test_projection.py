@@ -1,4 +1,4 @@
-"""No public member of a projected object leads to a hidden column or a hidden row, whatever the frame was built from."""
+"""No public member of a projected object leads to a hidden column or row, whatever the frame was built from."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ effect = ["read", "compute", "mutate", "reveal", "callback", "display"]
 decide = "allow"
 """
 
-EVERYTHING = '''
+EVERYTHING = """
 import pandas as pd, numpy as np
 seen, found = set(), []
 def look(x, depth, path):
@@ -102,7 +102,7 @@ look(df.index, 1, "df.index")
 look(df.to_numpy(), 1, "array")
 hits = [path for path, text in found if "CANARYSECRET" in text]
 print(len(found), hits[:10])
-'''
+"""
 
 
 @pytest.mark.timeout(300)

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import msgpack
 import numpy as np
 import pandas as pd
-import msgpack
 import pytest
 from fakehost import Box, FakeHost, Record, Token
 from hypothesis import given

@@ -12,6 +12,7 @@ from proxyplane.sessions import Session
 
 from .tables import ANALYST, sales
 
+
 @pytest.fixture(scope="session")
 def open_plane() -> Iterator[ControlPlane]:
     """A plane with the preset `open`, shared by tests that only look."""
@@ -19,14 +20,14 @@ def open_plane() -> Iterator[ControlPlane]:
         yield plane
 
 
-@pytest.fixture()
+@pytest.fixture
 def session(open_plane: ControlPlane) -> Iterator[Session]:
     """A session over a fresh table `df` under `open`."""
     with open_plane.session("agent", objects={"df": sales()}) as opened:
         yield opened
 
 
-@pytest.fixture()
+@pytest.fixture
 def analyst() -> Iterator[Callable[..., Session]]:
     """Makes sessions under the analyst policy; each call has a plane of its own, so budgets are fresh."""
     planes: list[ControlPlane] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -54,10 +55,8 @@ class ForgedGuest:
             sock.close()
 
     def kill(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def wait(self, timeout: float | None = None) -> ExitStatus | None:
         self._thread.join(5)
@@ -179,9 +178,8 @@ def test_a_handle_of_another_session(plane: ControlPlane, neighbour: Session) ->
     """Handles mean something only inside their own session."""
     theirs = neighbour.grants.held("df").handle
     ends_clearly(plane, neighbour, lambda s, k: send(s, request(_3=theirs)))
-    ends_clearly(
-        plane, neighbour, lambda s, k: send(s, request(_2="getitem", _3=handle_of_df(k), _4=None, _5=[[Tag.REF, theirs]]))
-    )
+    item = [[Tag.REF, theirs]]
+    ends_clearly(plane, neighbour, lambda s, k: send(s, request(_2="getitem", _3=handle_of_df(k), _4=None, _5=item)))
 
 
 def test_a_reply_without_a_request(plane: ControlPlane, neighbour: Session) -> None:
@@ -204,7 +202,7 @@ WRONG: list[Any] = [None, True, -5, 1.5, "text", b"bytes", [], {}, [1, 2], {"a":
 
 @pytest.mark.parametrize("field", range(1, 9))
 def test_a_wrong_type_in_every_field_of_a_request(plane: ControlPlane, neighbour: Session, field: int) -> None:
-    """No field of a request may be of another type; what happens to be right is answered, the rest ends the session."""
+    """No field of a request may be of another type: what happens to fit is answered, the rest ends the session."""
     for value in WRONG:
 
         def wrong(sock: socket.socket, known: dict[str, Any], value: Any = value) -> None:
@@ -258,14 +256,18 @@ def test_forged_values(plane: ControlPlane, neighbour: Session) -> None:
 
 def test_releases_cannot_be_forged(plane: ControlPlane, neighbour: Session) -> None:
     """More releases than references, unknown handles and odd lists end the session."""
-    for releases in ([1], [1, 1], ["x", 1], "x", {}):
-        ends_clearly(plane, neighbour, lambda s, k, r=releases: send(s, request(_3=handle_of_df(k), _8=r)))  # type: ignore[misc]
+    for releases in ([1], [1, 1], ["x", 1], "x", {"a": 1}):
+
+        def forge(sock: socket.socket, known: dict[str, Any], releases: Any = releases) -> None:
+            send(sock, request(_3=handle_of_df(known), _8=releases))
+
+        ends_clearly(plane, neighbour, forge)
     ends_clearly(plane, neighbour, lambda s, k: send(s, request(_3=handle_of_df(k), _8=[handle_of_df(k), 5])))
     ends_clearly(plane, neighbour, lambda s, k: send(s, request(_3=handle_of_df(k), _8=[handle_of_df(k), -1])))
 
 
 wire_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8) | st.binary(),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=12,
 )
