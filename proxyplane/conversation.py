@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from proxyplane.errors import GuestCrashed, GuestError, ProtocolError
+from proxyplane.errors import GuestCrashed, GuestError, GuestTimeout, ProtocolError
 from proxyplane.launch import GuestProcess
 from proxyplane.operations import VERBS
 from proxyplane.transport.wire import PROTOCOL, SPINS, Channel, Kind, Limits
@@ -164,7 +164,7 @@ class Conversation:
                 self._channel.send([Kind.FORGET, numbers])
             self._channel.send(frame)
             return self._serve(exchange, frame[1], done)
-        except (EOFError, GuestError, ProtocolError) as error:
+        except (EOFError, GuestCrashed, GuestTimeout, ProtocolError) as error:
             self._fatal = error
             raise
         finally:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from proxyplane.callables import GuestCallable, MediatedCallable
 from proxyplane.conversation import Exchange
 from proxyplane.effects import Effect
-from proxyplane.errors import AuditUnavailable, GuestError, ProtocolError, ProxyPlaneError
+from proxyplane.errors import (
+    AuditUnavailable,
+    Denied,
+    GuestCrashed,
+    GuestError,
+    GuestTimeout,
+    ProtocolError,
+    ProxyPlaneError,
+)
 from proxyplane.exceptions import rebuild, rebuild_warning
 from proxyplane.membrane import Arguments
 from proxyplane.objects import Held
@@ -54,10 +62,9 @@ class Dispatch:
         pinned: list[Held] = []
         try:
             identifier = self._deciding = session.plane.ids.next()
-            found = membrane.decode(args, kwargs)
+            found = self._decode(verb, member, args, kwargs)
             if found.args or found.kwargs:
-                self._learn(found.args)
-                self._learn(found.kwargs.values())
+                self._learn(found)
             if found.held or found.callables:
                 pinned = [*found.held, table.get(target)]
                 table.pin(pinned)
@@ -74,7 +81,7 @@ class Dispatch:
             reply = [Kind.ERROR, number, error, membrane.news()]
             if more:
                 reply += ["", more]
-        except (ProtocolError, AuditUnavailable, GuestError):
+        except (ProtocolError, AuditUnavailable, GuestCrashed, GuestTimeout):
             raise
         except ProxyPlaneError as refused:
             reply = [Kind.ERROR, number, refusal_map(refused), membrane.news()]
@@ -87,6 +94,14 @@ class Dispatch:
             if pinned:
                 table.unpin(pinned)
         return reply
+
+    def _decode(self, verb: str, member: str | None, args: Any, kwargs: Any) -> Arguments:
+        """The arguments; one that may not cross is a refusal, and recorded as one."""
+        try:
+            return self._session.membrane.decode(args, kwargs)
+        except Denied as error:
+            self._session.refused(verb, member, error)
+            raise
 
     def _operation(
         self, identifier: bytes, verb: str, target: int, member: str | None, found: Arguments, line: int | None
@@ -149,24 +164,19 @@ class Dispatch:
             return self.knows_word(label)
         return label is None or (type(label) in _PLAIN_LABELS and label in self._session.grants.known)
 
-    def _learn(self, values: Iterable[Any], depth: int = 0) -> None:
-        for value in values:
-            kind = type(value)
-            if kind is str:
-                if len(value) <= 64 and len(self._session.grants.known) < 100_000:
-                    self._session.grants.known.add(value)
-            elif kind in (list, tuple, set) and depth < 3:
-                self._learn(value, depth + 1)
-            elif kind is dict and depth < 3:
-                self._learn(value.keys(), depth + 1)
-                self._learn(value.values(), depth + 1)
+    def _learn(self, found: Arguments) -> None:
+        """Texts that the guest sends are texts that it has."""
+        known = self._session.grants.known
+        for value in self._session.table.sent_by_guest((*found.args, *found.kwargs, *found.kwargs.values())):
+            if type(value) is str and len(value) <= 64 and len(known) < 100_000:
+                known.add(value)
 
     def _add_sides(self, reply: list[Any], outcome: Outcome, operation: Operation) -> None:
         """What else came of an operation: what it printed, warned of, and wrote into buffers."""
         more: dict[str, Any] = {}
         if outcome.heard:
-            own = (*operation.args, *operation.kwargs.values(), operation.member)
-            more["warned"] = self._warnings(outcome.heard, own)
+            sent = (operation.member, *operation.args, *operation.kwargs, *operation.kwargs.values())
+            more["warned"] = self._warnings(outcome.heard, self._session.table.sent_by_guest(sent))
             reply[3] = [*reply[3], *self._session.membrane.news()]
         if outcome.written:
             more["written"] = [list(buffer) for buffer in outcome.written]

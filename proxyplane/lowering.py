@@ -217,6 +217,12 @@ def lower_zeroed(target: Any, member: str | None, args: tuple[Any, ...], kwargs:
     return getattr(numpy, _ZEROED[name])(*args, **kwargs)
 
 
+def scoped(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of a call that would resolve names in its callers' frames: with the agent's variables
+    and no others."""
+    return {**kwargs, "local_dict": dict(kwargs.get("local_dict") or {}), "global_dict": {}}
+
+
 def lower_printing(
     parameter: str, verb: str, target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, str]:

@@ -17,6 +17,7 @@ from proxyplane.errors import ProtocolError
 __all__ = ["Held", "ObjectTable"]
 
 NO_NAMES: frozenset[str] = frozenset()
+_MOST_SENT = 5_000
 
 
 class Held:
@@ -181,6 +182,24 @@ class ObjectTable:
         if not held.sent and not held.pins and held.handle not in self._kept:
             self._by_handle.pop(held.handle, None)
             self._by_identity.pop(id(held.value), None)
+
+    def sent_by_guest(self, values: Iterable[Any], depth: int = 0) -> list[Any]:
+        """The plain values that a guest itself put among arguments, at most some thousands.
+
+        What stands inside a container that the host holds is the host's: the guest sent a handle, not the content.
+        """
+        found: list[Any] = []
+        for value in values:
+            kind = type(value)
+            if kind in (str, int, float, bool):
+                found.append(value)
+            elif kind in (list, tuple, set, frozenset, dict) and depth < 4 and self.find(value) is None:
+                found += self.sent_by_guest(value, depth + 1)
+                if kind is dict:
+                    found += self.sent_by_guest(value.values(), depth + 1)
+            if len(found) > _MOST_SENT:
+                break
+        return found
 
     def moved(self, values: Iterable[Any]) -> list[Held]:
         """Count up the versions of these objects, where the session holds them; the entries that moved."""

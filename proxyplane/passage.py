@@ -12,7 +12,7 @@ from proxyplane.catalog import Entry, Expected
 from proxyplane.decisions import Decision, Facts, Request
 from proxyplane.effects import LOOKING, Effect
 from proxyplane.errors import Denied, DeniedAttribute, ProtocolError, ProxyPlaneError, ReferenceFailed, Refusal
-from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed
+from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed, scoped
 from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
 from proxyplane.operations import Operation
 from proxyplane.policies import Reservation
@@ -35,6 +35,7 @@ _ONE = Facts(1, 1, None)
 _VIA = {"callback": "callback"}
 _ATTRIBUTES = frozenset({"getattr", "setattr", "delattr", "call"})
 _EXPLORING = frozenset({"describe", "list"})
+_PLAIN = frozenset({str, int, float, bool, bytes})
 
 _DYNAMIC = Entry("dynamic attribute", "property", _COMPUTE, frozenset(), None, None, ())
 _DYNAMIC_SET = Entry("dynamic attribute", "property", _MUTATE, frozenset(), None, None, ())
@@ -389,6 +390,8 @@ class Passage:
                     line.prints, operation.verb, target, member, operation.args, operation.kwargs
                 )
                 return value
+            if line is not None and "scoped" in line.flags:
+                return lower(operation.verb, target, member, operation.args, scoped(operation.kwargs))
             if line is not None and "zeroed" in line.flags:
                 return lower_zeroed(target, member, operation.args, operation.kwargs)
             return lower(operation.verb, target, member, operation.args, operation.kwargs)
@@ -426,8 +429,13 @@ class Passage:
         self._append(self.trace.outcome(phase, self.decision, "error", error=detail, changes=changes))
         if isinstance(error, ProxyPlaneError):
             return error
-        own = (*self.operation.args, *self.operation.kwargs.values(), self.operation.member)
-        return Raised(error, own, self.heard)
+        return Raised(error, self.sent(), self.heard)
+
+    def sent(self) -> tuple[Any, ...]:
+        """The plain values that the guest itself sent with this operation: only they may come back in a text."""
+        operation = self.operation
+        own = (operation.member, *operation.args, *operation.kwargs, *operation.kwargs.values())
+        return tuple(self.session.table.sent_by_guest(own))
 
     def _changes(self) -> list[dict[str, Any]] | None:
         """Move the versions of what was declared to change, and of what shares its memory."""
@@ -482,7 +490,10 @@ class Passage:
         """How much of the result is content that crosses with it."""
         content = self.session.membrane.content
         if self.operation.verb == "next":  # the list of items is the protocol's own
-            parts = [content(item, fresh) for item in value[1]]
+            items = value[1]
+            if _PLAIN.issuperset(map(type, items)):
+                return Facts(len(items), len(items), None)
+            parts = [content(item, fresh) for item in items]
             return Facts(sum(1 for part in parts if part.cells), sum(part.cells or 0 for part in parts), None)
         if self.operation.verb == "callback":
             args, kwargs = value

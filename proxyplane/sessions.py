@@ -20,6 +20,7 @@ from proxyplane.conversation import Conversation
 from proxyplane.dispatch import Dispatch
 from proxyplane.errors import (
     AuditUnavailable,
+    Denied,
     GuestError,
     GuestTimeout,
     ProtocolError,
@@ -158,6 +159,9 @@ class Session:
 
     def close(self) -> None:
         """End the guest and the session; idempotent."""
+        conversation = self.conversation
+        if conversation is not None:
+            conversation.process.kill()  # a run in another thread ends with it, and lets go of the lock
         with self._lock:
             if self._closed:
                 return
@@ -262,6 +266,21 @@ class Session:
             error=described,
             operations=conversation.requests if conversation is not None else 0,
             lost=lost,
+        )
+
+    def refused(self, verb: str, member: str | None, error: Denied) -> None:
+        """Record a refusal that came before there was an operation: an argument that may not cross."""
+        self.plane.record(
+            "effect",
+            phase="single",
+            session=self.id,
+            agent=self.agent,
+            verb=verb,
+            member=member,
+            effects={"declared": [error.effect]},
+            verdict="deny",
+            status="denied",
+            reason="argument",
         )
 
     def panicked(self, error: str, verb: str, member: str | None) -> None:

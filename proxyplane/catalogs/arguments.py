@@ -86,6 +86,9 @@ class _Judgement:
         elif action == "expression":
             if type(value) is not str or not is_plain(value):
                 self.effects.add(Effect.UNKNOWN)
+        elif action == "scope":
+            if type(value) is not dict or not all(type(name) is str and name.isidentifier() for name in value):
+                self.effects.add(Effect.UNKNOWN)
         elif action == "fills":
             self.fill(value)
         elif action == "never":

@@ -1,8 +1,9 @@
 """The grammar of the texts that `query` and `eval` take.
 
-Names, literals, arithmetic, comparison, boolean operators, `in`, `not in`, parentheses and lists. No attributes,
-calls, subscripts, `@name`, comments or escapes: pandas would resolve those with more authority than the agent has
-(`@name` walks the host's own frames). It is stricter than pandas' own: what could be read in two ways is refused.
+Names, `@name`, literals, arithmetic, comparison, boolean operators, `in`, `not in`, parentheses and lists. No
+attributes, calls, subscripts, comments or escapes: pandas would resolve those with more authority than the agent has.
+`@name` stands for a variable that the agent sent along: the plane gives pandas those and no others, so that it never
+walks the host's frames. It is stricter than pandas' own: what could be read in two ways is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _TOKEN: Final = re.compile(
     r"""(?P<space>[ \t]+)
     |(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
     |(?P<text>'[^'"`\\\n\#]*'|"[^'"`\\\n\#]*")
+    |(?P<local>@[^\W\d]\w*)
     |(?P<quoted>`[^`'"\\\n\#]+`)
     |(?P<name>[^\W\d]\w*)
     |(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/%<>&|^~=()\[\],])
@@ -64,8 +66,10 @@ def _tokens(line: str) -> list[tuple[str, str]] | None:
         if kind == "space":
             spaced = True
             continue
-        if found and not spaced and {found[-1][0], kind} <= {"name", "text", "number", "quoted"}:
+        if found and not spaced and {found[-1][0], kind} <= {"name", "text", "number", "quoted", "local"}:
             return None  # a prefix such as f"" or a suffix such as 1j
+        if kind == "local" and (value.startswith("@__") or keyword.iskeyword(value[1:])):
+            return None
         if kind == "name":
             if value in ("and", "or", "not", "in"):
                 kind = "operator"

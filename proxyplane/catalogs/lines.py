@@ -14,9 +14,9 @@ from proxyplane.effects import Effect
 __all__ = ["ABSENT", "ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
 
 KINDS: Final = ("method", "classmethod", "property", "function", "type", "constant", "module")
-FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins")
+FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins", "scoped")
 REVEALS: Final = ("receiver", "display", "result")
-ACTIONS: Final = ("path-read", "path-write", "named", "expression", "fills", "fills-after-inputs", "never")
+ACTIONS: Final = ("path-read", "path-write", "named", "expression", "fills", "fills-after-inputs", "scope", "never")
 """Besides these an action is an effect's name, or `one-of(a|b)`."""
 
 ABSENT: Final = "absent"

@@ -246,14 +246,14 @@ REVIEW = Review(
         "DataFrame.info": "method read schema prints=buf",
         # evaluated texts and names of methods
         "DataFrame.query": (
-            "method compute expr:expression engine:one-of(numexpr|python) "
+            "method compute scoped expr:expression engine:one-of(numexpr|python) "
             "parser:one-of(pandas|python) resolvers:never level:never "
-            "local_dict:never global_dict:never target:never"
+            "local_dict:scope global_dict:never target:never"
         ),
         "DataFrame.eval": (
-            "method compute expr:expression engine:one-of(numexpr|python) "
+            "method compute scoped expr:expression engine:one-of(numexpr|python) "
             "parser:one-of(pandas|python) resolvers:never level:never "
-            "local_dict:never global_dict:never target:never"
+            "local_dict:scope global_dict:never target:never"
         ),
         **{
             f"{kind}.{name}": "method compute joins func:named engine:one-of(cython|python|numba) engine_kwargs:never"

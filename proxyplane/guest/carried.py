@@ -47,6 +47,7 @@ LOCAL_MEMBERS: Final[dict[str, frozenset[str]]] = {
 _PLAIN: Final = frozenset(
     (int, float, bool, complex, str, bytes, dt.datetime, dt.date, dt.timedelta, dt.time, Decimal, Fraction, type(None))
 )
+_NUMBERS: Final = frozenset((int, float, bool))
 _CONTAINERS: Final = frozenset((list, tuple, set, frozenset, dict, range))
 _COMPARE: Final = ("lt", "le", "eq", "ne", "gt", "ge")
 _ABSENT: Final = object()
@@ -88,13 +89,19 @@ def carry(stub: Any, value: Any, shown: str | None, text: str | None, extra: Any
         content["_extra"] = extra
 
 
-def local_methods(dunders: frozenset[str], remote: Callable[[str], Method], is_stub: Callable[[Any], bool]) -> Any:
+def local_methods(
+    dunders: frozenset[str],
+    remote: Callable[[str], Method],
+    is_stub: Callable[[Any], bool],
+    truths: dict[bool, Any] | None = None,
+) -> Any:
     """Special methods that a class with content gets.
 
     Args:
         dunders: special methods that the host type has.
         remote: the method that asks the host, for instances that came without content.
         is_stub: whether an object is a stub.
+        truths: what comparisons give where they give no plain bool: numpy's two, as far as they have been seen.
     """
     methods: dict[str, Method] = {"__repr__": _repr, "__str__": _str, "__format__": _format}
     for name, method in list(methods.items()):
@@ -106,7 +113,7 @@ def local_methods(dunders: frozenset[str], remote: Callable[[str], Method], is_s
     methods["__hash__"] = _or_remote(_hash, remote("__hash__"))
     for name in _COMPARE:
         if f"__{name}__" in dunders:
-            methods[f"__{name}__"] = _comparison(getattr(operator, name), remote(f"__{name}__"), is_stub)
+            methods[f"__{name}__"] = _comparison(getattr(operator, name), remote(f"__{name}__"), is_stub, truths)
     return methods
 
 
@@ -159,7 +166,12 @@ _CONVERSIONS: Final[dict[str, Method]] = {
 }
 
 
-def _comparison(compare: Callable[[Any, Any], Any], remote: Method, is_stub: Callable[[Any], bool]) -> Method:
+def _comparison(
+    compare: Callable[[Any, Any], Any],
+    remote: Method,
+    is_stub: Callable[[Any], bool],
+    truths: dict[bool, Any] | None,
+) -> Method:
     def method(self: Any, other: Any, /) -> Any:
         mine = self.__dict__
         value = mine.get("_value", _ABSENT)
@@ -176,6 +188,11 @@ def _comparison(compare: Callable[[Any, Any], Any], remote: Method, is_stub: Cal
                 return NotImplemented
         if value is _ABSENT or theirs is _ABSENT:
             return remote(self, other)
+        if truths is not None:
+            if type(theirs) not in _NUMBERS:
+                return remote(self, other)
+            truth = truths.get(compare(value, theirs))
+            return remote(self, other) if truth is None else truth
         try:
             own_extra = mine.get("_extra")
             if type(own_extra) is int or type(extra) is int:

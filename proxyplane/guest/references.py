@@ -6,6 +6,8 @@ what the host would say.
 
 from __future__ import annotations
 
+import re
+import sys
 import types
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -17,6 +19,10 @@ __all__ = ["Bound", "HostFunction", "MethodName", "Reference", "StubType", "miss
 _PRIVATE: Final = frozenset(
     "_handle _value _extra _shown _text _hash _feed _request _type_id _methods _dynamic _carries".split()
 )
+
+
+_EXPRESSIONS: Final = frozenset(("query", "eval"))
+_VARIABLE: Final = re.compile(r"@([^\W\d]\w*)")
 
 
 class StubType(type):
@@ -115,6 +121,24 @@ class Reference:
         raise TypeError(f"cannot pickle a {type(self).__name__}: it lives on the host")
 
 
+def with_variables(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of `query` or `eval` with the caller's variables that the expression names with `@`.
+
+    Natively pandas looks them up in its caller's frame, which on the host is not the agent's.
+    """
+    text = args[0] if args else kwargs.get("expr")
+    if not isinstance(text, str) or "@" not in text or "local_dict" in kwargs:
+        return kwargs
+    frame = sys._getframe(2)
+    found: dict[str, Any] = {}
+    for name in set(_VARIABLE.findall(text)):
+        for scope in (frame.f_locals, frame.f_globals):
+            if name in scope:
+                found[name] = scope[name]
+                break
+    return {**kwargs, "local_dict": found} if found else kwargs
+
+
 def missing(stub: Any, name: str) -> AttributeError:
     """The error for a name that a stub does not have; private names are refused, others are absent."""
     text = f"{type(stub).__name__!r} object has no attribute {name!r}"
@@ -133,6 +157,8 @@ class Bound:
         self.__name__ = name
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if self.__name__ in _EXPRESSIONS:
+            kwargs = with_variables(args, kwargs)
         return self._request("call", self._handle, self.__name__, args, kwargs)
 
     def _fetched(self) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from proxyplane.errors import ProtocolError
-from proxyplane.guest import carried
+from proxyplane.guest import carried, containers
 from proxyplane.guest.dunders import Method, Request, special_methods
 from proxyplane.guest.references import HostFunction, MethodName, Reference, StubType, missing
 
@@ -22,6 +22,8 @@ __all__ = ["Stubs"]
 
 _put = object.__setattr__
 _new: Callable[[type], Any] = object.__new__
+_NARROW: Final = frozenset(("float16", "float32", "complex64"))
+"""They round what they are compared with, so the host compares."""
 _TOWER: Final[dict[str, type]] = {
     "number": numbers.Number,
     "integer": numbers.Integral,
@@ -59,6 +61,9 @@ class Stubs:
         self._hidden: dict[int, type] = {}
         self._rows: dict[tuple[int, tuple[str, ...]], type] = {}
         self._builtin: dict[int, str] = {}
+        self._container: dict[int, str] = {}
+        self._truths: dict[bool, Any] = {}
+        """numpy's True and False, once they have come: there is one of each."""
         self._announced: dict[int, dict[str, Any]] = {}
         self._refused: tuple[int, str, AttributeError] | None = None
         self.types: dict[int, type] = {}
@@ -107,7 +112,7 @@ class Stubs:
         return _class(type, item["name"], bases if rooted else [*bases, builtin], builtin, namespace)
 
     def _stub_class(self, item: dict[str, Any], builtin: str | None) -> type:
-        base = carried.VALUE_BASES.get(builtin or "")
+        base = carried.VALUE_BASES.get(builtin or "") or containers.CONTAINERS.get(builtin or "")
         parents = [x for x in self._bases(item) if issubclass(x, Reference)] or [Reference]
         if base is None:
             bases = parents
@@ -115,8 +120,14 @@ class Stubs:
             bases = [base, *parents]
         else:
             bases = [*parents, base]
-        namespace = self._namespace(item, builtin if base is not None else None)
-        if base is not None:
+        content = builtin if builtin in carried.VALUE_BASES else None
+        namespace = self._namespace(item, content)
+        if builtin in ("list", "dict", "set"):
+            known = namespace.keys() | vars(Reference).keys()
+            namespace |= containers.container_methods(builtin, frozenset(known))
+        if base is not None and content is None:
+            self._container[item["id"]] = builtin or ""
+        elif base is not None:
             self._builtin[item["id"]] = builtin or ""
             if base is tuple:  # has no weak references
                 namespace["__del__"] = self._row_end()
@@ -143,7 +154,7 @@ class Stubs:
         if "__class_getitem__" in dunders:
             namespace["__class_getitem__"] = classmethod(types.GenericAlias)
         if builtin is not None:
-            namespace |= carried.local_methods(dunders, self._remote, _is_stub)
+            namespace |= carried.local_methods(dunders, self._remote, _is_stub, self._truths_of(item))
         if item.get("dynamic"):
             namespace["__getattr__"] = self._dynamic()
         return namespace | {
@@ -229,7 +240,7 @@ class Stubs:
             raise ProtocolError(f"the host sent an object of type {number}, which it has not announced as one")
         if number in self._builtin:
             cls = self._hidden.get(number) or self._hide(number)
-        stub = _new(cls)
+        stub = _new(cls) if number not in self._container else containers.make(cls, self._container[number])
         _put(stub, "_handle", handle)
         self._watch(stub, handle, life)
         return stub
@@ -286,14 +297,23 @@ class Stubs:
         stub = _new(cls) if builtin is None else carried.make(cls, builtin, value)
         _put(stub, "_handle", handle)
         carried.carry(stub, value, shown, text, extra)
+        if type(value) is bool and self._announced[number]["module"] == "numpy":
+            self._truths[value] = stub
         if handle and builtin != "tuple":
             self._watch(stub, handle, life)
         return stub
 
+    def _truths_of(self, item: dict[str, Any]) -> dict[bool, Any] | None:
+        """numpy's numbers compare to numpy's bools; its texts, and all others, to plain ones."""
+        if item["module"] != "numpy" or item.get("builtin") in ("str", "bytes"):
+            return None
+        return {} if item["name"] in _NARROW else self._truths
+
     def _let_carry(self, cls: type) -> None:
         """The first instance with content has come: give the class the methods that use it."""
-        dunders = frozenset(self._announced[self.type_ids[cls]]["dunders"])
-        for name, method in carried.local_methods(dunders, self._remote, _is_stub).items():
+        item = self._announced[self.type_ids[cls]]
+        dunders = frozenset(item["dunders"])
+        for name, method in carried.local_methods(dunders, self._remote, _is_stub, self._truths_of(item)).items():
             type.__setattr__(cls, name, method)
         if "__getitem__" in dunders and "__iter__" not in dunders:  # a scalar is no sequence
             type.__setattr__(cls, "__iter__", None)
