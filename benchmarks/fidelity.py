@@ -37,6 +37,11 @@ default = "deny"
 [modules]
 host = ["pandas", "numpy"]
 
+[fs]
+root = "{root}"
+read = ["**"]
+write = ["**"]
+
 [[rules]]
 id = "all"
 agent = "*"
@@ -55,9 +60,13 @@ class Case(NamedTuple):
     """Why it failed, in a line."""
 
 
-def permissive() -> ControlPlane:
-    """A plane that allows what analysis needs: all effects but net, process, env, memory and unknown."""
-    return ControlPlane(policy=Policy.parse(_POLICY))
+def permissive(folder: Path) -> ControlPlane:
+    """A plane that allows what analysis needs: all effects but net, process, env, memory and unknown.
+
+    Args:
+        folder: where the agent's files lie.
+    """
+    return ControlPlane(policy=Policy.parse(_POLICY.format(root=folder)))
 
 
 def _corpus_module(name: str) -> Any:
@@ -71,14 +80,14 @@ def _line(text: object) -> str:
 
 
 @contextlib.contextmanager
-def _elsewhere() -> Iterator[None]:
+def _elsewhere() -> Iterator[Path]:
     """Files that examples write land in a folder that goes away."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.chdir(folder)
         try:
-            yield
+            yield Path(folder)
         finally:
             os.chdir(before)
 
@@ -176,7 +185,7 @@ def _baseline() -> Path:
     return CORPORA / "doctest_baseline_pandas.json"
 
 
-class Failed(Exception):
+class GuestFailure(Exception):  # noqa: N818 - made anew under the name of what the agent's code raised
     """The agent's code failed in the guest."""
 
 
@@ -184,7 +193,7 @@ def _runner(session: Session) -> Callable[[str], str]:
     def run(code: str) -> str:
         ran = session.run(code, timeout=30)
         if not ran.ok and ran.error is not None:
-            kind = type(ran.error.type, (Failed,), {})
+            kind = type(ran.error.type, (GuestFailure,), {})
             raise kind(ran.error.message)
         return ran.stdout
 
@@ -216,7 +225,7 @@ def main(arguments: list[str]) -> int:
         return 0
     os.environ.setdefault("MPLBACKEND", "Agg")
     print(f"{'corpus':<10}{'examples':>10}{'as native':>11}{'%':>8}{'seconds':>10}")
-    with permissive() as plane, _elsewhere():
+    with _elsewhere() as folder, permissive(folder) as plane:
         for name in [asked.corpus] if asked.corpus else _RUNS:
             began = time.monotonic()
             cases = list(_RUNS[name](plane, limit=asked.limit, only=asked.only))

@@ -7,8 +7,8 @@ No declared effect, no call. No record, no result.
 # the other. The guest's files import the standard library, msgpack, each other, `transport.wire` and `errors`.
 #
 #   surfaces    cli loading guest __main__
-#   plane       plane passage sessions conversation membrane lowering callables exceptions recording results
-#               subjects describe launch dispatch grants
+#   plane       plane passage sessions conversation membrane lowering callables exceptions recording results warned
+#               subjects describe launch dispatch grants state display paths files folder access shelf
 #   record      audit
 #   judgement   policies
 #   world       objects capabilities catalog catalogs hosts

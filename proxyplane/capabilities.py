@@ -7,7 +7,8 @@ Composition*, 2006: attenuation and revocation by a forwarder that is asked on e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from proxyplane.effects import ALL_EFFECTS, Effect
@@ -16,6 +17,10 @@ from proxyplane.errors import Denied, Expired, Revoked
 __all__ = ["Capability"]
 
 _MINT = object()
+
+
+def _nobody() -> None:
+    """No session has it."""
 
 
 class Capability:
@@ -28,7 +33,7 @@ class Capability:
         expires: monotonic nanoseconds after which it is dead, or None.
     """
 
-    __slots__ = ("_revoked", "effects", "expires", "name", "uses")
+    __slots__ = ("_counting", "_revoked", "effects", "expires", "name", "narrowed", "uses")
 
     def __init__(
         self, mint: object, name: str, effects: frozenset[Effect], uses: int | None, expires: int | None
@@ -40,6 +45,9 @@ class Capability:
         self.uses = uses
         self.expires = expires
         self._revoked = False
+        self._counting = threading.Lock()
+        self.narrowed: Callable[[], None] = _nobody
+        """Called after each change; set by whoever must know that there is something to check."""
 
     def __repr__(self) -> str:
         return f"<Capability {self.name!r}{' revoked' if self._revoked else ''}>"
@@ -70,10 +78,13 @@ class Capability:
             self.uses = uses if self.uses is None else min(uses, self.uses)
         if expires is not None:
             self.expires = expires if self.expires is None else min(expires, self.expires)
+        self.narrowed()
 
     def revoke(self) -> None:
-        """Take it back, and with it all that was made through it."""
-        self._revoked = True
+        """Take it back, and with it all that was made through it. Idempotent."""
+        if not self._revoked:
+            self._revoked = True
+            self.narrowed()
 
     def use(self, effects: frozenset[Effect], now: int, *, count: bool = True) -> None:
         """Check that it allows these effects now, and count one use.
@@ -102,9 +113,10 @@ class Capability:
                 hint=f"it includes {allowed}",
             )
         if self.uses is not None and count:
-            if self.uses <= 0:
-                raise Expired(f"the capability {self.name!r} has no uses left")
-            self.uses -= 1
+            with self._counting:  # host code may call back from several threads
+                if self.uses <= 0:
+                    raise Expired(f"the capability {self.name!r} has no uses left")
+                self.uses -= 1
 
 
 def mint(name: str, *, effects: Any = None, uses: int | None = None, expires: int | None = None) -> Capability:

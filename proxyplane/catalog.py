@@ -2,6 +2,8 @@
 
     catalogs/*.toml -> Catalog.load() -> of(type), module(name) -> Entry -> expected(entry, receiver, args) -> Expected
 
+A packaged file is read when its library is first asked about: a plane over pandas need not read what is known of scipy.
+
 Deny by default: a member that no catalog line describes has the effect `unknown`. The lines are generated from the
 installed libraries by named rules and reviewed (`catalogs/generate.py`); their grammar is in `docs/catalog.md`.
 """
@@ -15,6 +17,7 @@ import importlib.metadata
 import operator
 import platform
 import sys
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,12 +27,14 @@ from weakref import WeakKeyDictionary
 
 from proxyplane.catalogs.arguments import judge
 from proxyplane.catalogs.lines import ABSENT, Entry, Expected, Param, parse
+from proxyplane.catalogs.rules import Rules
 from proxyplane.errors import CatalogError
 
 __all__ = ["Catalog", "Entry", "Expected", "ModuleEntry", "Param", "TypeEntry"]
 
 _FOLDER: Final = Path(__file__).parent / "catalogs"
-_EMPTY: Final[Mapping[str, Entry]] = MappingProxyType({})
+_DISTRIBUTIONS: Final = {"scikit-learn": "sklearn"}
+"""Distributions whose module has another name."""
 
 
 class TypeEntry(NamedTuple):
@@ -70,24 +75,33 @@ class _Table(NamedTuple):
 
 
 class Catalog:
-    """Catalog files, loaded. Immutable; `load` keeps one per set of names."""
+    """Catalog files, loaded. What it says never changes; `load` keeps one per set of names.
 
-    def __init__(self, files: Iterable[tuple[str, bytes]]) -> None:
+    Args:
+        files: name and text of each file.
+        later: those that are read when their library (the name without `.toml`) is first asked about.
+    """
+
+    def __init__(self, files: Iterable[tuple[str, bytes]], later: Iterable[tuple[str, bytes]] = ()) -> None:
         digest = hashlib.sha256()
         self.unreviewed: tuple[str, ...] = ()
-        """Libraries whose installed version no catalog was reviewed for. Their entries do not count."""
+        """Libraries whose installed version no catalog that was read is reviewed for. Their entries do not count."""
+        self._later = {name.removesuffix(".toml"): (name, text) for name, text in later}
+        self._reading = threading.Lock()
+        self._rules: dict[str, Rules] = {}
         self._types: dict[str, _Table] = {}
         self._modules: dict[str, dict[str, Entry]] = {}
         self._flat: dict[str, dict[str, Entry]] = {}
         self._known: WeakKeyDictionary[type, TypeEntry | None] = WeakKeyDictionary()
-        for name, text in sorted(files):
+        files = sorted(files)
+        for name, text in sorted([*files, *self._later.values()]):
             digest.update(hashlib.sha256(name.encode() + b"\0" + text).digest())
-            self._add(name, text)
         self.digest = f"sha256:{digest.hexdigest()[:16]}"
         """Changes with every line of every file."""
-        self.vocabulary: frozenset[str] = self._words()
-        """Names that the catalog makes public: of modules, types, members, parameters and dtypes."""
-        self._ready = {name: ModuleEntry(name, MappingProxyType(lines)) for name, lines in self._modules.items()}
+        self._ready: dict[str, ModuleEntry] = {}
+        self._vocabulary: frozenset[str] | None = None
+        for name, text in files:
+            self._add(name, text)
 
     @staticmethod
     def load(*names: str, extra: Iterable[str | Path] = ()) -> Catalog:
@@ -114,18 +128,33 @@ class Catalog:
             found = self._known[kind] = self._resolve(kind)
             return found
 
-    @functools.cached_property
+    @property
     def vocabulary(self) -> frozenset[str]:
-        """Names that belong to the libraries and not to anybody's data: members, modules and types."""
-        words: set[str] = set()
-        for name, lines in [*self._modules.items(), *((table.name, table.lines) for table in self._types.values())]:
-            words.update(name.split("."))
-            words.update(lines)
-        return frozenset(words)
+        """Names that the libraries met so far make public: of modules, types, members, parameters and dtypes."""
+        found = self._vocabulary
+        if found is None:
+            found = self._vocabulary = self._words()
+        return found
 
     def module(self, dotted: str) -> ModuleEntry | None:
         """What is known of a module."""
-        return self._ready.get(dotted)
+        found = self._ready.get(dotted)
+        if found is not None:
+            return found
+        rules = self._rules_of(dotted)
+        found = self._ready.get(dotted)
+        if found is None and rules is not None:
+            lines = rules.module_lines(dotted)
+            if lines is not None:
+                self._modules[dotted] = lines
+                found = self._ready[dotted] = ModuleEntry(dotted, MappingProxyType(lines))
+                self._vocabulary = None
+        return found
+
+    def describes(self, dotted: str) -> bool:
+        """Whether there is a file, read or not, on the library that a dotted name belongs to."""
+        top = dotted.partition(".")[0]
+        return top in self._later or top in self._rules or top in self._modules
 
     def expected(self, entry: Entry, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expected:
         """The effects of a call with these very arguments.
@@ -145,7 +174,8 @@ class Catalog:
         module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
         if type(module) is not str or type(name) is not str:
             return None
-        line = self._modules.get(module, {}).get(name)
+        owner = self.module(module)
+        line = owner.members.get(name) if owner is not None else None
         return line if line is not None and getattr(sys.modules.get(module), name, None) is value else None
 
     def _words(self) -> frozenset[str]:
@@ -160,14 +190,26 @@ class Catalog:
 
     # Reading files
 
+    def _rules_of(self, dotted: str) -> Rules | None:
+        """The rules of the library that a dotted name belongs to, its file read."""
+        top = dotted.partition(".")[0]
+        if top in self._later:
+            with self._reading:
+                waiting = self._later.get(top)
+                if waiting is not None:
+                    self._add(*waiting)
+                    del self._later[top]
+        return self._rules.get(top)
+
     def _add(self, file: str, text: bytes) -> None:
         try:
             content = tomllib.loads(text.decode())
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise CatalogError(f"{file}: not TOML ({error})") from None
         for key in content:
-            if key not in ("library", "versions", "module", "type"):
-                raise CatalogError(f"{file}: unknown key {key!r} (a catalog has library, versions, module and type)")
+            if key not in ("library", "versions", "module", "type", "rules"):
+                known = "library, versions, module, type and rules"
+                raise CatalogError(f"{file}: unknown key {key!r} (a catalog has {known})")
         library, versions = content.get("library"), content.get("versions")
         if not isinstance(library, str) or not isinstance(versions, str):
             raise CatalogError(f"{file}: library and versions are missing (such as pandas and >=3.0,<4)")
@@ -182,6 +224,14 @@ class Catalog:
             if name in self._types:
                 raise CatalogError(f"{file}: type {name!r} is described twice (keep one table)")
             self._types[name] = _table(file, name, lines)
+        if "rules" in content:
+            top = _DISTRIBUTIONS.get(library, library)
+            try:
+                self._rules[top] = Rules(top, content["rules"])
+            except (AttributeError, ValueError) as error:
+                raise CatalogError(f"{file}: rules: {error}") from None
+        self._ready.update((name, ModuleEntry(name, MappingProxyType(lines))) for name, lines in self._modules.items())
+        self._vocabulary = None
 
     def _lines(self, name: str, seen: frozenset[str] = frozenset()) -> dict[str, Entry]:
         """The lines of a table with those that it inherits; its own come last and win."""
@@ -191,6 +241,7 @@ class Catalog:
         table = self._types[name]
         merged: dict[str, Entry] = {}
         for base in reversed(table.inherits):
+            self._rules_of(base)
             if base not in self._types or base in seen:
                 raise CatalogError(f"type {name!r} inherits {base!r}, which no loaded catalog describes")
             merged |= {key: line for key, line in self._lines(base, seen | {name}).items() if key != "()"}
@@ -215,13 +266,27 @@ class Catalog:
 
     def _find(self, kind: type) -> _Table | None:
         name = f"{kind.__module__}.{kind.__qualname__}"
+        rules = self._rules_of(name)
         exact = self._types.get(name)
         if exact is not None:
             return exact if _is_the_one(kind, name) else None
+        if rules is not None:
+            return self._ruled(rules, kind, name)
         family = self._types.get(f"{kind.__module__}.*")
         if family is None or family.builtin is None:
             return None
         return family if issubclass(kind, getattr(builtins, family.builtin)) else None
+
+    def _ruled(self, rules: Rules, kind: type, name: str) -> _Table | None:
+        """The table that the rules of its library make of a class."""
+        found = rules.type_lines(kind)
+        if found is None or not _is_the_one(kind, name):
+            return None
+        lines, builtin, inherits = found
+        known = f"{name}@{id(kind):x}" if kind.__qualname__ != kind.__name__ else name
+        table = _Table(known, inherits, builtin, False, rules.dynamic, frozenset(), lines)
+        self._types.setdefault(known, table)
+        return table
 
     def _entry(self, table: _Table, order: tuple[type, ...], position: int) -> TypeEntry:
         trusted = set(order[position:])
@@ -253,14 +318,17 @@ class Catalog:
 @functools.lru_cache(maxsize=32)
 def _load(names: tuple[str, ...], extra: tuple[str, ...]) -> Catalog:
     paths = [_FOLDER / f"{name}.toml" for name in names] if names else sorted(_FOLDER.glob("*.toml"))
-    files = []
+    files: list[tuple[str, bytes]] = []
+    later: list[tuple[str, bytes]] = []
     for path in (*paths, *map(Path, extra)):
         try:
-            files.append((path.name, path.read_bytes()))
+            text = path.read_bytes()
+            waits = not names and path.parent == _FOLDER and b'\nlibrary  = "builtins"\n' not in text[:1000]
+            (later if waits else files).append((path.name, text))
         except OSError as error:
             known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
             raise CatalogError(f"{path}: {error.strerror} (packaged catalogs: {known})") from None
-    return Catalog(files)
+    return Catalog(files, later)
 
 
 def _is_the_one(kind: type, name: str) -> bool:

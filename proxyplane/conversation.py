@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from proxyplane.display import Displays
 from proxyplane.errors import GuestCrashed, GuestError, GuestTimeout, ProtocolError
 from proxyplane.launch import GuestProcess
 from proxyplane.operations import VERBS
@@ -26,10 +27,12 @@ Perform = Callable[["Exchange", list[Any]], list[Any]]
 class Exchange:
     """One level of the stack: something the host asked of the guest and has no answer to yet."""
 
-    __slots__ = ("operation", "performing", "returned")
+    __slots__ = ("operation", "performing", "returned", "thread")
 
     def __init__(self) -> None:
         self.performing = False
+        self.thread = threading.get_ident()
+        """The thread that serves this level, and performs its requests."""
         self.operation: Any = None
         """The operation that is being performed on this level."""
         self.returned: list[Any] = []
@@ -77,6 +80,7 @@ class Conversation:
         self.spins = 0
         self.stdout = Output(limits.output_chars)
         self.stderr = Output(limits.output_chars)
+        self.displays = Displays()
         self._limits = limits
         self._perform = perform
         self._channel = Channel(process.sock, frame_bytes=limits.frame_bytes)
@@ -112,10 +116,11 @@ class Conversation:
         status = self.process.wait(1.0)
         return str(status) if status is not None else "its socket closed"
 
-    @property
-    def performing(self) -> Exchange | None:
-        """The topmost exchange, when it is performing a request."""
-        return self._stack[-1] if self._stack and self._stack[-1].performing else None
+    def performing(self) -> list[Exchange]:
+        """The exchanges that are performing a request now: this thread's own first, then from the top down."""
+        found = [level for level in reversed(self._stack) if level.performing and level.operation is not None]
+        here = threading.get_ident()
+        return sorted(found, key=lambda level: level.thread != here)
 
     def begin(self, deadline: float) -> None:
         """A new run: fresh output, fresh counts.
@@ -124,6 +129,7 @@ class Conversation:
             deadline: monotonic seconds until which the guest must be done.
         """
         self.stdout, self.stderr = Output(self._limits.output_chars), Output(self._limits.output_chars)
+        self.displays = Displays()
         self.requests = 0
         self._channel.deadline = deadline
         # Only where the other end can run at the same time (measured: 5 ms an operation where it cannot).
@@ -134,11 +140,12 @@ class Conversation:
         self._ids += 1
         return self._ids
 
-    def ask(self, frame: list[Any], *, done: int = Kind.RESULT) -> list[Any]:
+    def ask(self, frame: list[Any] | Callable[[], list[Any]], *, done: int = Kind.RESULT) -> list[Any]:
         """Send a frame and serve the guest until it answers.
 
         Args:
-            frame: kind, id, ... as `docs/protocol.md` says.
+            frame: kind, id, ... as `docs/protocol.md` says, or what makes it when its turn has come: types are
+                announced in the order of the frames.
             done: the kind of frame that ends it.
 
         Returns:
@@ -162,8 +169,9 @@ class Conversation:
             if self._forget:
                 numbers, self._forget = self._forget, []
                 self._channel.send([Kind.FORGET, numbers])
-            self._channel.send(frame)
-            return self._serve(exchange, frame[1], done)
+            message = frame() if callable(frame) else frame
+            self._channel.send(message)
+            return self._serve(exchange, message[1], done)
         except (EOFError, GuestCrashed, GuestTimeout, ProtocolError) as error:
             self._fatal = error
             raise

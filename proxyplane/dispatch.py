@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import threading
 import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from proxyplane import display
 from proxyplane.callables import GuestCallable, MediatedCallable
 from proxyplane.conversation import Exchange
 from proxyplane.effects import Effect
@@ -64,13 +66,17 @@ class Dispatch:
             identifier = self._deciding = session.plane.ids.next()
             found = self._decode(verb, member, args, kwargs)
             if found.args or found.kwargs:
-                self._learn(found)
+                self.learn(found)
             if found.held or found.callables:
                 pinned = [*found.held, table.get(target)]
                 table.pin(pinned)
             operation = self._operation(identifier, verb, target, member, found, line)
+            if member in display.MEMBERS and verb == "call":
+                operation = display.settled(session, operation)
             exchange.operation = operation
             outcome = session.plane.handle(operation)
+            if outcome.bundle is not None and session.conversation is not None:
+                session.conversation.displays.add(outcome.bundle)
             wire = self.encode(outcome, operation)
             reply = [Kind.RESULT, number, wire, membrane.news()]
             if outcome.printed or outcome.written or outcome.heard:
@@ -111,6 +117,8 @@ class Dispatch:
             joined = frozenset({Effect.CALLBACK})
         for entry in found.mediated:
             joined |= entry.effects
+        for file in found.files:
+            joined |= {file.effect}
         return Operation(
             identifier,
             verb,
@@ -138,7 +146,7 @@ class Dispatch:
 
         def made(held: Held) -> None:
             held.roots, held.labels, held.inputs = subject.roots, subject.labels, subject.handles
-            held.made_by, held.schema = operation.id, schema
+            held.made_by, held.schema, held.sized = operation.id, schema, subject.sized
             held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
             if operation.verb == "getattr":
                 held.entry = self._session.membrane.member_of(
@@ -156,6 +164,7 @@ class Dispatch:
         held, new = self._session.table.adopt(value, self._session.plane.catalog.of(type(value)))
         if new:
             held.roots, held.labels, held.inputs, held.made_by = subject.roots, subject.labels, subject.handles, made_by
+            held.sized = subject.sized
         return held
 
     def knows(self, label: Any) -> bool:
@@ -164,7 +173,7 @@ class Dispatch:
             return self.knows_word(label)
         return label is None or (type(label) in _PLAIN_LABELS and label in self._session.grants.known)
 
-    def _learn(self, found: Arguments) -> None:
+    def learn(self, found: Arguments) -> None:
         """Texts that the guest sends are texts that it has."""
         known = self._session.grants.known
         for value in self._session.table.sent_by_guest((*found.args, *found.kwargs, *found.kwargs.values())):
@@ -221,9 +230,10 @@ class Dispatch:
     def _call_guest(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Host code calls a function of the guest: decided, recorded, then run there."""
         conversation = self._session.conversation
-        below = conversation.performing if conversation is not None else None
-        if conversation is None or below is None or below.operation is None:
+        performing = conversation.performing() if conversation is not None else []
+        if conversation is None or not performing:
             raise GuestError("a guest function was called outside of the operation that received it")
+        below = performing[0]
         cause: Operation = below.operation
         held = self._callables.get(number)
         operation = Operation(
@@ -235,36 +245,56 @@ class Dispatch:
             kwargs,
             cause.origin,
             cause.id,
-            cause.inputs,
+            (*cause.inputs, *self._others(performing)),
         )
         outcome = self._session.plane.handle(operation)
 
         def made(new: Held) -> None:
             new.roots, new.labels, new.inputs = outcome.subject.roots, outcome.subject.labels, outcome.subject.handles
-            new.made_by, new.schema = operation.id, outcome.schema
+            new.made_by, new.schema, new.sized = operation.id, outcome.schema, outcome.subject.sized
 
-        encoded = [self._session.membrane.encode(value, False, made) for value in args]
-        named = {key: self._session.membrane.encode(value, False, made) for key, value in kwargs.items()}
-        frame = [Kind.CALLBACK, conversation.next_id(), number, encoded, named or None, self._session.membrane.news()]
+        membrane = self._session.membrane
+
+        def frame() -> list[Any]:
+            encoded = [membrane.encode(value, False, made) for value in args]
+            named = {key: membrane.encode(value, False, made) for key, value in kwargs.items()}
+            return [Kind.CALLBACK, conversation.next_id(), number, encoded, named or None, membrane.news()]
+
         try:
-            answer = conversation.ask(frame)
+            with self._session.state.outside():
+                answer = conversation.ask(frame)
         except EOFError:
             raise GuestError("the guest ended while it was called back") from None
         if answer[0] == Kind.ERROR:
             raise callback_error(answer[2])
         found = Arguments()
-        value = self._session.membrane.decode_value(answer[2], found)
+        value = membrane.decode_value(answer[2], found)
         below.returned.extend(found.held)
         return value
 
     def returned_to(self, operation: bytes) -> list[Held]:
         """Objects of the session that callbacks returned into this operation."""
+        if self._session.inprocess is not None:
+            found = self._session.inprocess.returned_to(operation)
+            if found:
+                return found
         conversation = self._session.conversation
-        below = conversation.performing if conversation is not None else None
-        if below is None or below.operation is None or below.operation.id != operation:
-            return []
-        returned, below.returned = below.returned, []
-        return returned
+        for exchange in conversation.performing() if conversation is not None else ():
+            if exchange.operation.id == operation:
+                returned, exchange.returned = exchange.returned, []
+                return returned
+        return []
+
+    @staticmethod
+    def _others(performing: list[Exchange]) -> tuple[int, ...]:
+        """What the other operations in progress work on.
+
+        Host code may call from a thread of its own, which belongs to no operation that can be told: then what it hands
+        over may have come from any of them.
+        """
+        if performing[0].thread == threading.get_ident():
+            return ()
+        return tuple(h for e in performing[1:] for h in (e.operation.target, *e.operation.inputs))
 
     def mediate(self, held: Held, member: str | None, name: str) -> MediatedCallable:
         cause, line = self._deciding, None
@@ -276,8 +306,9 @@ class Dispatch:
                 found.handle for value in (*args, *kwargs.values()) if (found := self._session.table.find(value))
             )
             origin = Origin(self._session.id, self._session.agent, "mediated", line, self._session.code)
-            below = self._session.conversation.performing if self._session.conversation is not None else None
-            around = (below.operation.target, *below.operation.inputs) if below and below.operation else ()
+            performing = self._session.conversation.performing() if self._session.conversation is not None else []
+            below = performing[0].operation if performing else None
+            around = (below.target, *below.inputs, *self._others(performing)) if below is not None else ()
             operation = Operation(
                 self._session.plane.ids.next(),
                 "call",
@@ -290,9 +321,15 @@ class Dispatch:
                 (*inputs, *around),
             )
             try:
-                return self._session.plane.handle(operation).value
+                outcome = self._session.plane.handle(operation)
             except Raised as raised:
                 raise raised.error from None
+            if performing and outcome.subject.roots:
+                # What it gave goes into the result of the operation around it, and takes its lineage along.
+                made = Held(performing[0].operation.target, None, None)
+                made.roots, made.labels = outcome.subject.roots, outcome.subject.labels
+                performing[0].returned.append(made)
+            return outcome.value
 
         return MediatedCallable(call, name)
 

@@ -9,14 +9,22 @@ escapes: exceptions are the oldest hole in every membrane.)
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import types
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = ["Rebuilt", "rebuild", "rebuild_warning"]
 
 _WORD = re.compile(r"[A-Za-z_][\w]*|[^\sA-Za-z_]+|\s+")
+_NAME = re.compile(r"[^\W\d]\w*")
+_WORDS_CHARS = 200
+"""An argument up to this length also lends its single words."""
+_ALONE_BEFORE, _ALONE_AFTER = r"(?<![^\s'\"()\[\]{}<>,:;=])", r"(?![^\s'\"()\[\]{}<>,:;=.!?]|[.!?]\S)"
+"""What may stand beside an own argument: space, quotes, brackets, the punctuation of a sentence."""
 _MAX_TEXT = 2_000
 _DROPPED = "…"
 
@@ -26,8 +34,8 @@ _COMPILED = frozenset(
     """
     a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean
     bool bounds broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted
-    could data date encountered underflow divide datetime dimension dimensional dimensions divide division does dtype dtypes element elements
-    empty error exceeds expected expects failed field first float for found from function get given got greater
+    could data date datetime dimension dimensional dimensions divide division does dtype dtypes element elements
+    encountered underflow empty error exceeds expected expects failed field first float for found from function get given got greater
     has have in incompatible index indexable indexed indexer indexers indices input instance instances int
     integer integers into invalid is it item items iterable iterator key keys keyword label length less like
     list literal long loop matching method mismatch missing more multiple must name names nan negative no non
@@ -65,7 +73,7 @@ def rebuild(error: BaseException, own: Iterable[Any], known: Callable[[str], boo
     words = _templates(error)
 
     def allowed(word: str) -> bool:
-        return word in words or word in _COMPILED or word in own_text or known(word)
+        return word in words or word.lower() in _COMPILED or word in own_text or known(word)
 
     message = scrub(_text(error), own_text, allowed)
     kind = type(error)
@@ -73,6 +81,8 @@ def rebuild(error: BaseException, own: Iterable[Any], known: Callable[[str], boo
         first = error.args[0] if error.args else ""
         key = first if type(first) in (str, int, float, bool) and str(first) in own_text else scrub_key(first, allowed)
         return Rebuilt(kind, (key,), message, token)
+    if isinstance(error, OSError) and type(error.errno) is int and str(error.filename) in own_text:
+        return Rebuilt(kind, (error.errno, os.strerror(error.errno), str(error.filename)), message, token)
     return Rebuilt(kind, (message,) if message else (), message, token)
 
 
@@ -88,7 +98,7 @@ def rebuild_warning(
     """
     own_text = set(_texts(own, 0))
     words: set[str] = set().union(*map(_constant_words, codes))
-    return scrub(text, own_text, lambda w: w in words or w in _COMPILED or w in own_text or known(w))
+    return scrub(text, own_text, lambda w: w in words or w.lower() in _COMPILED or w in own_text or known(w))
 
 
 def scrub(text: str, own: set[str], allowed: Callable[[str], bool]) -> str:
@@ -116,10 +126,14 @@ def _harmless(piece: str) -> bool:
 
 
 def _split_own(text: str, own: set[str]) -> list[str]:
+    """The text split at whole own arguments; inside of a longer word they are not taken for one.
+
+    (Given all pairs of digits as arguments, a text made of such pairs would otherwise come through whole.)
+    """
     long = sorted((word for word in own if len(word) > 1 and word in text), key=len, reverse=True)[:50]
     if not long:
         return [text]
-    return re.split("(" + "|".join(map(re.escape, long)) + ")", text)
+    return re.split(_ALONE_BEFORE + "(" + "|".join(map(re.escape, long)) + ")" + _ALONE_AFTER, text)
 
 
 def _text(error: BaseException) -> str:
@@ -143,6 +157,8 @@ def _texts(values: Iterable[Any], depth: int) -> Iterable[str]:
             yield str(value)
             if kind is str:
                 yield repr(value)
+                if len(value) <= _WORDS_CHARS:
+                    yield from _NAME.findall(value)
         elif kind in (list, tuple, set, frozenset) and depth < 4 and len(value) <= 200:
             yield from _texts(value, depth + 1)
         elif kind is dict and depth < 4 and len(value) <= 200:
@@ -157,8 +173,29 @@ def _templates(error: BaseException) -> set[str]:
     while trace is not None:
         code = trace.tb_frame.f_code
         words.update(_constant_words(code))
+        if not code.co_filename.endswith(".py"):
+            words.update(_compiled_words(str(trace.tb_frame.f_globals.get("__file__"))))
         trace = trace.tb_next
     return words
+
+
+_compiled: dict[str, frozenset[str]] = {}
+_TEXT = re.compile(rb"[ -~]{8,400}")
+
+
+def _compiled_words(path: str) -> frozenset[str]:
+    """Words of the messages in an extension module, whose code objects have no constants: all texts of its file in
+    which words are separated by blanks."""
+    found = _compiled.get(path)
+    if found is None:
+        words: set[str] = set()
+        with contextlib.suppress(OSError):
+            if path.endswith(".so"):
+                for text in _TEXT.findall(Path(path).read_bytes()):
+                    if b" " in text:
+                        words.update(re.findall(r"[A-Za-z]{2,20}", text.decode("ascii")))
+        found = _compiled[path] = frozenset(words)
+    return found
 
 
 _constants: dict[types.CodeType, frozenset[str]] = {}

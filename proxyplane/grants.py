@@ -59,6 +59,9 @@ class Grants:
             raise ValueError(f"{name!r} cannot be a granted name; use a Python identifier that begins with a letter")
         if name in self._session.plane.policy.modules.host:
             raise ValueError(f"{name!r} is the name of a granted module; choose another name for the object")
+        former = self._capabilities.get(name)
+        if former is not None and former.revoked:  # what was made from the former object goes by this name
+            raise ValueError(f"{name!r} was revoked in this session; grant the object under another name")
         shown = self._project(name, value, aliases)
         held, _ = self._session.table.adopt(shown, self._session.plane.catalog.of(type(shown)))
         self._session.table.keep(held)
@@ -68,8 +71,9 @@ class Grants:
         held.labels |= facts.labels if facts is not None else frozenset()
         self.objects[name] = held
         (self.projected.add if shown is not value else self.projected.discard)(name)
-        self._capabilities[name] = capability if capability is not None else mint(name)
-        self.attenuated = self.attenuated or not self._capabilities[name].plain
+        granted = self._capabilities[name] = capability if capability is not None else mint(name)
+        granted.narrowed = lambda: self._narrowed(granted)
+        self.attenuated = self.attenuated or not granted.plain
         self.known.update(flat_labels(hosts.column_names(shown)))
         self._session.plane.record(
             "grant",
@@ -80,6 +84,25 @@ class Grants:
             detail={"effects": sorted(self._capabilities[name].effects), "projected": shown is not value},
         )
         return held
+
+    def local_name(self, value: Any, name: str | None) -> str:
+        """The name under which an object is granted to in-process code, granting it where it is not yet.
+
+        Args:
+            value: the object.
+            name: the wanted name; None for any.
+        """
+        shown = self._session.membrane.seen_as(value)
+        for known, held in self.objects.items():
+            if held.value is shown and name in (None, known):
+                return known
+        number = 1
+        chosen = name or "object"
+        while name is None and chosen in self._capabilities:
+            number += 1
+            chosen = f"object{number}"
+        self.grant(chosen, value, aliases=[chosen])
+        return chosen
 
     def _project(self, name: str, value: Any, aliases: list[str]) -> Any:
         seen = self._session.membrane.seen_as(value)
@@ -118,14 +141,22 @@ class Grants:
         if name not in self._capabilities:
             raise self.unknown(name)
         self._capabilities[name].revoke()
+
+    def _narrowed(self, capability: Capability) -> None:
+        """A capability says less than before: from now on it is asked at each operation."""
         self.attenuated = True
-        self._session.plane.record("revoke", session=self._session.id, agent=self._session.agent, cap=name)
+        own = {"session": self._session.id, "agent": self._session.agent, "cap": capability.name}
+        if capability.revoked:
+            self._session.plane.record("revoke", **own)
+        else:
+            self._session.plane.record("grant", **own, detail={"effects": sorted(capability.effects), "narrowed": True})
 
     def use(self, roots: frozenset[str], effects: frozenset[Effect], *, count: bool) -> None:
         """Ask every capability among these roots; raises where one does not allow it. See `Capability.use`."""
         now = self._session.plane.clock.mono()
         for root in roots:
-            self._capabilities[root].use(effects, now, count=count)
+            if root in self._capabilities:  # a file, or an object of another session that a file was made from
+                self._capabilities[root].use(effects, now, count=count)
 
 
 def type_name(value: Any) -> str:
@@ -133,10 +164,10 @@ def type_name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def flat_labels(labels: Iterable[Any] | None) -> set[Any]:
-    """Plain column labels, also those inside the tuples of a MultiIndex."""
+def flat_labels(labels: Iterable[Any] | None, *, others: bool = False) -> set[Any]:
+    """Plain column labels, also those inside the tuples of a MultiIndex; with `others` labels of every type."""
     found: set[Any] = set()
     for label in labels or ():
         parts = label if type(label) is tuple else (label,)
-        found.update(part for part in parts if type(part) in (str, int, float, bool))
+        found.update(part for part in parts if others or type(part) in (str, int, float, bool))
     return found

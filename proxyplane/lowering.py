@@ -6,10 +6,13 @@ has been granted and, where it could change something, its intent is on record.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -121,6 +124,15 @@ def _call(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[s
     return target(*args, **kwargs) if member is None else getattr(target, member)(*args, **kwargs)
 
 
+def _getattr(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    name = member or ""
+    if type(target) is types.ModuleType and name not in vars(target):
+        # The catalog names it: a submodule that nobody has imported yet, or what the module makes at its first use.
+        with contextlib.suppress(ModuleNotFoundError):
+            return importlib.import_module(f"{target.__name__}.{name}")
+    return getattr(target, name)
+
+
 def _setattr(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     setattr(target, member or "", _one(args))
 
@@ -158,7 +170,7 @@ def _exit(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[s
 
 
 LOWER: Final[dict[str, Lowered]] = {
-    "getattr": lambda target, member, args, kwargs: getattr(target, member or ""),
+    "getattr": _getattr,
     "setattr": _setattr,
     "delattr": lambda target, member, args, kwargs: delattr(target, member or ""),
     "getitem": lambda target, member, args, kwargs: target[_one(args)],
@@ -196,7 +208,18 @@ def lower(verb: str, target: Any, member: str | None, args: tuple[Any, ...], kwa
     function = LOWER.get(verb)
     if function is None:
         raise ProtocolError(f"the verb {verb!r} is not performed on objects")
+    if verb == "call" and _starts_jobs(target):
+        with sys.modules["joblib"].parallel_config(backend="threading"):
+            return function(target, member, args, kwargs)
     return function(target, member, args, kwargs)
+
+
+def _starts_jobs(target: Any) -> bool:
+    """Whether it belongs to scikit-learn, whose `n_jobs` starts processes unless it is told to use threads."""
+    if "joblib" not in sys.modules:
+        return False
+    owner = target.__name__ if type(target) is types.ModuleType else getattr(target, "__module__", None)
+    return type(owner) is str and owner.partition(".")[0] == "sklearn"
 
 
 _ZEROED: Final = {"empty": "zeros", "empty_like": "zeros_like", "ndarray": "zeros"}
@@ -217,6 +240,20 @@ def lower_zeroed(target: Any, member: str | None, args: tuple[Any, ...], kwargs:
     return getattr(numpy, _ZEROED[name])(*args, **kwargs)
 
 
+_REPLACED: Final = {
+    "option_context": ("pandas_options", "OptionContext"),
+    "reset_option": ("pandas_options", "reset_option"),
+    "describe_option": ("pandas_options", "describe_option"),
+    "printoptions": ("numpy_options", "PrintOptions"),
+}
+
+
+def replaced(target: Any, member: str | None) -> Any:
+    """What the plane calls in place of a library's function that touches more than a session's own state."""
+    module, name = _REPLACED[member or target.__name__]
+    return getattr(importlib.import_module(f"proxyplane.hosts.{module}"), name)
+
+
 def scoped(kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments of a call that would resolve names in its callers' frames: with the agent's variables
     and no others."""
@@ -226,7 +263,12 @@ def scoped(kwargs: dict[str, Any]) -> dict[str, Any]:
 def lower_printing(
     parameter: str, verb: str, target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, str]:
-    """Perform a call that prints unless it is given a buffer; the result and what it printed."""
+    """Perform a call that prints unless it is given a buffer; the result and what it printed.
+
+    polars has `return_type` instead of a buffer.
+    """
+    if parameter == "return_type":
+        return None, f"{lower(verb, target, member, args, {**kwargs, parameter: 'string'})}\n"
     buffer = io.StringIO()
     result = lower(verb, target, member, args, {**kwargs, parameter: buffer})
     return result, buffer.getvalue()

@@ -8,9 +8,11 @@ never exist here, nothing is unpickled, and no special method of anything that t
 from __future__ import annotations
 
 import builtins
+import inspect
 import io
 import keyword
 import math
+import sys
 import types
 from collections import namedtuple
 from collections.abc import Callable
@@ -20,8 +22,10 @@ from proxyplane import hosts
 from proxyplane.callables import GuestCallable, GuestToken
 from proxyplane.catalog import Catalog, Entry, TypeEntry
 from proxyplane.decisions import Facts
+from proxyplane.display import is_rich
 from proxyplane.effects import Effect
 from proxyplane.errors import Denied, ProtocolError, TooDeep, UnknownType
+from proxyplane.files import OpenFile, opened
 from proxyplane.objects import Held, ObjectTable
 from proxyplane.transport.wire import LEAVES, Limits, Tag, decode_leaf, encode_int
 
@@ -58,7 +62,9 @@ _BUILTINS: Final[dict[str, Any]] = {
         "int float str bool complex bytes list dict set frozenset tuple object sum min max len abs any all round sorted"
     ).split()
 }
+_CALLED: Final = frozenset({"method", "classmethod", "function"})
 _BUILTIN_NAMES: Final = {id(value): name for name, value in _BUILTINS.items()}
+_DESCRIPTORS: Final = (property, types.GetSetDescriptorType, types.MemberDescriptorType)
 _BUFFERS: Final[dict[str, tuple[Any, type]]] = {"StringIO": (io.StringIO, str), "BytesIO": (io.BytesIO, bytes)}
 """In-memory files cross as records of their content and position."""
 
@@ -66,7 +72,7 @@ _BUFFERS: Final[dict[str, tuple[Any, type]]] = {"StringIO": (io.StringIO, str), 
 class Arguments:
     """What a guest sent with a request, decoded, and what the plane must know about it."""
 
-    __slots__ = ("args", "callables", "held", "kwargs", "mediated")
+    __slots__ = ("args", "callables", "files", "held", "kwargs", "mediated")
 
     def __init__(self) -> None:
         self.args: tuple[Any, ...] = ()
@@ -75,6 +81,8 @@ class Arguments:
         """Objects of the session among them, at any depth."""
         self.callables = False
         """Whether a function of the guest is among them."""
+        self.files: list[OpenFile] = []
+        """Files that the agent has opened among them."""
         self.mediated: list[Entry] = []
         """Catalog lines of host functions that were passed on as themselves."""
 
@@ -280,6 +288,9 @@ class Membrane:
         self.table.keep(held)
         own = entry if entry is not None else None
         members = own.members if own else {}
+        lasting = [
+            n for n, m in members.items() if m.kind == "constant" or (m.kind == "property" and _on_type(kind, n))
+        ]
         return {
             "id": number,
             "handle": held.handle,
@@ -289,9 +300,13 @@ class Membrane:
             "bases": [self.type_id(base) for base in self._bases(kind)],
             "builtin": _builtin_base(kind, own),
             "methods": [n for n, m in members.items() if m.kind in ("method", "classmethod")],
-            "properties": [n for n, m in members.items() if m.kind not in ("method", "classmethod")],
+            "properties": [
+                n for n, m in members.items() if m.kind not in ("method", "classmethod") and n not in lasting
+            ],
+            "constants": lasting,
             "dunders": [n for n in own.dunders if n != "()"] if own else [],
             "dynamic": bool(own and own.dynamic),
+            "rich": is_rich(kind),
             "hashable": own.hashable if own else kind.__hash__ is not None,
         }
 
@@ -317,6 +332,7 @@ class Membrane:
         if name in self._described:
             return None
         self._described.add(name)
+        version = getattr(sys.modules.get(name), "__version__", None)
         by_kind: dict[str, list[str]] = {"function": [], "type": [], "constant": [], "module": []}
         for member, line in module.members.items():
             by_kind.setdefault(line.kind, []).append(member)
@@ -326,6 +342,7 @@ class Membrane:
             "constants": by_kind["constant"],
             "modules": by_kind["module"],
             "doc": None,
+            "version": version if type(version) is str else None,
         }
 
     # Inward
@@ -411,6 +428,8 @@ class Membrane:
         entry = self.member_of(held, member)
         if entry is None:
             return self._mediate(held, member, member)
+        if entry.kind not in _CALLED:  # to fetch a property is an operation, which nobody has decided here
+            raise ProtocolError("a bound attribute that is not a method or function")
         return self._callable(held, member, entry, getattr(held.value, member, None), found)
 
     def member_of(self, held: Held, member: str) -> Entry | None:
@@ -483,6 +502,9 @@ class Membrane:
         key = (wire[1], tuple(fields))
         if wire[1] in _BUFFERS and key[1] == ("content", "position"):
             return _buffer(wire[1], *values)
+        if key == ("File", OpenFile.FIELDS):
+            found.files.append(opened(values))
+            return found.files[-1]
         made = self._records.get(key)
         if made is None:
             if len(self._records) >= 1000:
@@ -523,6 +545,15 @@ _INWARD: Final[dict[int, Callable[[Membrane, list[Any], Arguments, int], Any]]] 
     Tag.SINGLETON: Membrane._singleton,
     Tag.BUILTIN: Membrane._builtin,
 }
+
+
+def _on_type(kind: type, name: str) -> bool:
+    """Whether a property has a value on the type as well, as `Timestamp.max` has, and not only a descriptor."""
+    static = inspect.getattr_static(kind, name, None)
+    if type(static) in _DESCRIPTORS or not hasattr(type(static), "__get__"):
+        return False
+    value = getattr(kind, name, static)
+    return value is not static and not isinstance(value, type)
 
 
 def _buffer(name: str, content: Any, position: Any) -> Any:

@@ -25,7 +25,7 @@ class Held:
 
     __slots__ = (
         "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins", "plain",
-        "pure", "roots", "schema", "sent", "shown", "stamp", "type_id", "type_name", "value", "version",
+        "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "type_id", "type_name", "value", "version",
     )  # fmt: skip
 
     def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:
@@ -46,6 +46,8 @@ class Held:
         """For a function: the catalog line under which the guest obtained it."""
         self.schema = False
         """Its content is schema: to show it is `read` and not `reveal`."""
+        self.sized = False
+        """How long it is may follow from a value of the data: then its size is content, not schema."""
         self.name: str | None = None
         """The granted name, for granted objects."""
         self.made_by: bytes = b""

@@ -7,12 +7,14 @@ import io
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from proxyplane import hosts, warned
+from proxyplane import display, hosts, warned
+from proxyplane.access import Access, is_folder, measure, open_paths
 from proxyplane.catalog import Entry, Expected
 from proxyplane.decisions import Decision, Facts, Request
 from proxyplane.effects import LOOKING, Effect
 from proxyplane.errors import Denied, DeniedAttribute, ProtocolError, ProxyPlaneError, ReferenceFailed, Refusal
-from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed, scoped
+from proxyplane.grants import flat_labels
+from proxyplane.lowering import dunder_of, lower, lower_printing, lower_zeroed, replaced, scoped
 from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
 from proxyplane.operations import Operation
 from proxyplane.policies import Reservation
@@ -29,24 +31,34 @@ _READ = frozenset({Effect.READ})
 _COMPUTE = frozenset({Effect.COMPUTE})
 _MUTATE = frozenset({Effect.MUTATE})
 _REVEAL = frozenset({Effect.REVEAL})
+_REVEAL_BY_CALLBACK = frozenset({Effect.REVEAL, Effect.CALLBACK})
+"""A function of the guest formats what is shown."""
 _NO_FACTS = Facts()
+_NO_FLAGS: frozenset[str] = frozenset()
 _NOTHING_SHOWN = Facts(0, 0, 0)
 _ONE = Facts(1, 1, None)
 _VIA = {"callback": "callback"}
 _ATTRIBUTES = frozenset({"getattr", "setattr", "delattr", "call"})
 _EXPLORING = frozenset({"describe", "list"})
+_ELEMENTWISE = frozenset({"binop", "compare"})
+_LABELS = frozenset({"name", "names"})
+"""Schema members whose numbers are labels and not sizes."""
 _PLAIN = frozenset({str, int, float, bool, bytes})
 
 _DYNAMIC = Entry("dynamic attribute", "property", _COMPUTE, frozenset(), None, None, ())
 _DYNAMIC_SET = Entry("dynamic attribute", "property", _MUTATE, frozenset(), None, None, ())
+_OPTION = Entry("option", "property", _READ, frozenset({"schema"}), None, None, ())
+_OPTION_SET = Entry("option", "property", _COMPUTE, frozenset({"state", "keeps"}), None, None, ())
 _SCHEMA = Entry("schema", "method", _READ, frozenset({"schema", "fresh"}), None, None, ())
-_ABSENT = Entry("absent attribute", "property", _READ, frozenset(), None, None, ())
+ABSENT = Entry("absent attribute", "property", _READ, frozenset(), None, None, ())
 _CALLBACK = Entry("guest function", "function", frozenset({Effect.CALLBACK}), frozenset(), None, None, ())
 _FETCHED = Entry("catalogued member", "property", _READ, frozenset(), None, None, ())
 _BUFFERS = (io.StringIO, io.BytesIO)
-_MADE_UP = (_DYNAMIC, _DYNAMIC_SET, _ABSENT)
+_MADE_UP = (_DYNAMIC, _DYNAMIC_SET, _OPTION, _OPTION_SET, ABSENT)
 """Lines that hold for one object and not for all of its type."""
 _BEFOREHAND = ("receiver", "display")
+_UNCATALOGUED = "no catalog describes it, and only catalogued members can be used"
+_KEPT = "only options that can be a session's own can be set (display.*, mode.*), and not with values out of data"
 _UNDECIDED = Decision("allow", None)
 
 
@@ -83,6 +95,8 @@ class Outcome(NamedTuple):
     """What it wrote into the agent's buffers."""
     heard: list[warned.Heard] = []  # noqa: RUF012 - replaced, never changed in place
     """Warnings that host code issued."""
+    bundle: dict[str, Any] | None = None
+    """What it displays, which does not cross to the guest."""
 
 
 class Raised(Exception):  # noqa: N818 - not an error of the plane: it carries the operation's
@@ -90,6 +104,8 @@ class Raised(Exception):  # noqa: N818 - not an error of the plane: it carries t
 
     def __init__(self, error: BaseException, own: tuple[Any, ...], heard: list[warned.Heard] | None = None) -> None:
         super().__init__("the operation raised")
+        self.unknown = False
+        """Whether it was granted the effect `unknown`, so that nothing is known to be held back."""
         self.error = error
         self.own = own
         self.heard = heard or []
@@ -114,27 +130,34 @@ class Passage:
     """
 
     __slots__ = (
-        "_performed", "_schema_line", "_single", "_skipped", "decision", "effects", "expected", "facts", "heard", "line",
+        "_performed", "_schema_line", "_single", "_skipped", "access", "bundle", "decision", "effects", "expected", "facts", "line",
         "operation", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
         "written",
     )  # fmt: skip
+
+    way = "guest"
+    """By which way operations come, as rules name it."""
+    _perform = staticmethod(lower)
 
     def __init__(self, session: Session, operation: Operation) -> None:
         self.session = session
         self.plane = plane = session.plane
         self.operation = operation
+        self.bundle: dict[str, Any] | None = None
         self.target = target = session.table.get(operation.target)
-        self.subject: Subject = subject_of(session.table, target, operation.inputs)
+        self.subject: Subject = subject_of(
+            session.table, target, operation.inputs, operation.verb in _ELEMENTWISE
+        )
         self.receiver: Any = target.value
         self.printed = ""
-        self.heard: list[warned.Heard] = []
         self.written: tuple[Written, ...] = ()
         self.facts: Facts | None = None
         self._performed = False
         self._skipped = 0
+        self.access: Access | None = None
         self.reservation: Reservation | None = None
         self.decision = _UNDECIDED
-        key = (id(target.kind), operation.verb, operation.member)
+        key = (id(target.kind), operation.verb, operation.member, self.way)
         plan = plane.plans.get(key) if target.plain else None
         if plan is None:
             self.line = line = self._find_line()
@@ -142,16 +165,20 @@ class Passage:
             if target.plain and line is not None and line not in _MADE_UP:
                 plane.plans[key] = plan
         self.line = plan.line
+        if self.line is display.RICH:
+            self.subject = display.subject(self.subject, session, target.value)
         self.expected = plan.expected
-        if operation.joined or (plan.line is not None and plan.line.params):
+        if operation.joined or (plan.line is not None and (plan.line.params or "keeps" in plan.line.flags)):
             self.expected = self._expect()
         self._schema_line = plan.line is not None and "schema" in plan.line.flags
         effects = self.expected.effects
+        if plan.line is not None and "content" in plan.line.flags:
+            self.subject = self.subject._replace(schema=False)
         if self.subject.schema or self._schema_line:
             effects = (effects - _REVEAL or _READ) if Effect.REVEAL in effects else effects
         elif plan.line is not None and not self.expected.paths and self._reveals(plan.line, effects):
             self.facts = self._facts_before(plan.line)
-            effects = effects | _REVEAL
+            effects = effects | (_REVEAL if not session.state.calls_back else _REVEAL_BY_CALLBACK)
         self.effects = effects
         self._single = effects <= LOOKING or operation.verb == "callback"
         self.trace = Trace(session, operation, target, effects)
@@ -174,8 +201,10 @@ class Passage:
             return self._dunder_line(verb, member)
         if member is None:
             return self._call_line()
+        if member in display.MEMBERS and verb == "call":
+            return display.line_of(target.value, member, self.plane.catalog)
         if member.startswith("_"):
-            self._refuse_private(member)
+            return self._refuse_private(member)
         if verb in ("setattr", "delattr") and isinstance(target.value, type | types.ModuleType):
             return None  # types and modules are shared by everybody in the process
         line = self.session.membrane.member_of(target, member)
@@ -187,7 +216,7 @@ class Passage:
             return line if line is None or line.kind != "property" else None
         settable = line is not None and "settable" in line.flags
         if settable or (target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member)):
-            return _DYNAMIC_SET
+            return _OPTION_SET if hosts.is_options(target.value) else _DYNAMIC_SET
         return None
 
     def _dunder_line(self, verb: str, member: str | None) -> Entry | None:
@@ -221,12 +250,12 @@ class Passage:
             return line if line.kind == "property" and not isinstance(self.target.value, type) else _FETCHED
         target = self.target
         if target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member):
-            return _DYNAMIC
+            return _OPTION if hosts.is_options(target.value) else _DYNAMIC
         if inspect.getattr_static(target.value, member, self) is self:
-            return _ABSENT
+            return ABSENT
         return None
 
-    def _refuse_private(self, member: str) -> None:
+    def _refuse_private(self, member: str) -> Entry | None:
         self.line = None
         self.effects = _UNKNOWN
         self.trace = Trace(self.session, self.operation, self.target, _UNKNOWN)
@@ -241,12 +270,13 @@ class Passage:
 
     def _expect(self) -> Expected:
         line, operation = self.line, self.operation
-        if line is None:
+        if line is None or ("keeps" in line.flags and self.subject.roots):  # what came out of data may not stay there
             expected = Expected(_UNKNOWN, (), ())
         else:
             args = operation.args[self._skipped :]
             expected = self.plane.catalog.expected(line, self.receiver, args, operation.kwargs)
-        return expected._replace(effects=expected.effects | operation.joined)
+        paths = (*expected.paths, *open_paths(operation)) if operation.joined else expected.paths
+        return expected._replace(effects=expected.effects | operation.joined, paths=paths)
 
     def _facts_before(self, line: Entry) -> Facts:
         if not self.subject.roots:
@@ -262,10 +292,10 @@ class Passage:
             return self.operation.args[0] if self.operation.args else None
         return receiver
 
-    @staticmethod
-    def _facts_of(value: Any, *, shown: bool = False) -> Facts:
+    def _facts_of(self, value: Any, *, shown: bool = False) -> Facts:
+        look = display.measured if self.line is display.RICH else hosts.shown
         try:
-            return hosts.shown(value) if shown else hosts.facts(value)
+            return self.session.state.perform(lambda: look(value)) if shown else hosts.facts(value)
         except Exception:  # an object that its library lets exist but cannot measure: not known, so not shown
             return _NO_FACTS
 
@@ -277,8 +307,17 @@ class Passage:
         Raises:
             Denied, DeniedAttribute, BudgetExceeded, Revoked, Expired: refused, and recorded as refused.
         """
+        paths = self.expected.paths
+        if paths:
+            self.access = Access(self.plane.files, self.operation, paths, is_folder(self.target.value))
+            self.subject = self.access.join(self.subject)
+            self.trace.note("files", self.access.described)
         facts = self.facts if self.facts is not None else _NO_FACTS
         self.decision = self._ask(self.effects, facts)
+        if self.access is not None and self.access.refusal is not None:
+            self._refused(Decision("deny", None, reason="fs"), reason="fs")
+            hint = self.access.hint
+            raise Denied(self.access.refusal, effect=self.access.refused, reason="fs", hint=hint)
         self._reserve(self.decision)
 
     def _ask(self, effects: frozenset[Effect], facts: Facts, *, quiet: bool = False) -> Decision:
@@ -291,10 +330,19 @@ class Passage:
                 if not quiet:
                     self._refused(Decision("deny", None, reason=error.code), reason=error.code)
                 raise
-        decision = self.plane.policy.decide(
+        decision = self._decision(effects, facts)
+        if decision.verdict != "allow":
+            if not quiet:
+                self._refused(decision)
+            raise self._denial(decision)
+        return decision
+
+    def _decision(self, effects: frozenset[Effect], facts: Facts) -> Decision:
+        operation = self.operation
+        return self.plane.policy.decide(
             Request(
                 operation.origin.agent,
-                _VIA.get(operation.verb, operation.origin.via if operation.origin.via == "host" else "guest"),
+                _VIA.get(operation.verb, operation.origin.via if operation.origin.via == "host" else self.way),
                 operation.verb,
                 operation.member,
                 self.target.type_name,
@@ -304,11 +352,15 @@ class Passage:
                 facts,
             )
         )
-        if decision.verdict != "allow":
-            if not quiet:
-                self._refused(decision)
-            raise self._denial(decision)
-        return decision
+
+    def allowed(self) -> bool:
+        """Whether the policy would allow it; nothing is recorded, counted or charged."""
+        if self.session.grants.attenuated:
+            try:
+                self.session.grants.use(self.subject.roots, self.effects, count=False)
+            except (Refusal, ReferenceFailed):
+                return False
+        return self._decision(self.effects, self.facts or _NO_FACTS).verdict == "allow"
 
     def _reserve(self, decision: Decision, *, quiet: bool = False) -> None:
         if self.reservation is not None:  # the decision on the result takes the place of the one before lowering
@@ -330,7 +382,7 @@ class Passage:
         effect = decision.effect or min(self.effects)
         what = self._name_of_target()
         if effect == Effect.UNKNOWN:
-            text = f"{what}: no catalog describes it, and only catalogued members can be used"
+            text = f"{what}: {_KEPT if self.line is not None and 'keeps' in self.line.flags else _UNCATALOGUED}"
         elif decision.reason and decision.reason not in decision.hint and "is refused" in decision.hint:
             _, instead, allowed = decision.hint.partition("; allowed there: ")
             text = f'{what}: {effect} is refused by rule "{decision.rule}": {decision.reason}{instead}{allowed}'
@@ -343,7 +395,9 @@ class Passage:
         value = self.target.value
         base = value.__name__ if isinstance(value, type | types.ModuleType) else type(value).__name__
         name = f"{base}.{operation.member}" if operation.member and operation.verb in _ATTRIBUTES else base
-        if operation.verb == "call":
+        if operation.member in display.MEMBERS:
+            name = f"display of {base}"
+        elif operation.verb == "call":
             name += "()"
         elif operation.verb not in _ATTRIBUTES:
             name = f"{operation.verb} of {base}"
@@ -378,38 +432,58 @@ class Passage:
             Raised: the real object raised; recorded.
         """
         operation, line = self.operation, self.line
-        target, member = self.target.value, operation.member
         buffers = self._buffers() if operation.args or operation.kwargs else None
-        around = warned.begin(self.heard)
         began = self.plane.clock.mono()
         try:
-            if line is _ABSENT:  # not getattr: an object may make up what a static look does not find
-                return absent(target, member)
-            if line is not None and line.prints and line.prints not in operation.kwargs:
+            if self.access is not None:
+                operation = self.access.given(operation, line, self._skipped)
+            flags = line.flags if line is not None else _NO_FLAGS
+            return self.session.state.perform(lambda: self._lowered(operation), flags)
+        except Exception as error:
+            raise self._raised(error if self.access is None else self.access.native(error)) from None
+        finally:
+            self._performed = True
+            if buffers:
+                self.written = tuple([after for before in buffers if (after := written(*before)) is not None])
+            if Effect.CALLBACK in self.effects or operation.inputs:
+                self._join_returned()
+            if self.access is not None:
+                moved = self.access.settle(self.subject, line, self.session.id)
+                self.written += tuple(Written(at, None, position) for at, position in moved)
+            self.trace.lowered = self.plane.clock.mono() - began
+
+    def _lowered(self, operation: Operation) -> Any:
+        line, target, member = self.line, self.target.value, operation.member
+        displayed = display.lowered(line, target) if member in display.MEMBERS else None
+        if displayed is not None:
+            text, self.bundle = displayed
+            return text
+        if line is ABSENT:  # not getattr: an object may make up what a static look does not find
+            return absent(target, member)
+        if line is not None:
+            if "replaced" in line.flags:
+                target, member = replaced(target, member), None
+            if line.prints and line.prints not in operation.kwargs:
                 value, self.printed = lower_printing(
                     line.prints, operation.verb, target, member, operation.args, operation.kwargs
                 )
                 return value
-            if line is not None and "scoped" in line.flags:
+            if "scoped" in line.flags:
                 return lower(operation.verb, target, member, operation.args, scoped(operation.kwargs))
-            if line is not None and "zeroed" in line.flags:
+            if "zeroed" in line.flags:
                 return lower_zeroed(target, member, operation.args, operation.kwargs)
-            return lower(operation.verb, target, member, operation.args, operation.kwargs)
-        except Exception as error:
-            raise self._raised(error) from None
-        finally:
-            warned.end(around)
-            self._performed = True
-            if buffers:
-                self.written = tuple([after for before in buffers if (after := written(*before)) is not None])
-            if Effect.CALLBACK in self.effects:
-                self._join_returned()
-            self.trace.lowered = self.plane.clock.mono() - began
+        return self._perform(operation.verb, target, member, operation.args, operation.kwargs)
+
+    def _heard(self) -> list[warned.Heard]:
+        """Take the warnings that host code has issued."""
+        heard = self.session.heard[:]
+        self.session.heard.clear()
+        return heard
 
     def _buffers(self) -> list[tuple[int | str, Any, Any, int]]:
         """Buffers of the agent among the arguments: place, buffer, content, position."""
         operation = self.operation
-        given = [*enumerate(operation.args), *operation.kwargs.items()]
+        given: list[tuple[int | str, Any]] = [*enumerate(operation.args), *operation.kwargs.items()]
         return [(at, value, value.getvalue(), value.tell()) for at, value in given if type(value) in _BUFFERS]
 
     def _join_returned(self) -> None:
@@ -429,7 +503,7 @@ class Passage:
         self._append(self.trace.outcome(phase, self.decision, "error", error=detail, changes=changes))
         if isinstance(error, ProxyPlaneError):
             return error
-        return Raised(error, self.sent(), self.heard)
+        return Raised(error, self.sent(), self._heard())
 
     def sent(self) -> tuple[Any, ...]:
         """The plain values that the guest itself sent with this operation: only they may come back in a text."""
@@ -448,6 +522,7 @@ class Passage:
             held.roots |= self.subject.roots
             held.labels |= self.subject.labels
             held.schema = held.schema and self.subject.schema
+            held.sized = held.sized or self.subject.sized
         return [{"id": h.handle, "from": h.version - 1, "to": h.version, "kind": "declared"} for h in moved] or None
 
     # The result
@@ -467,28 +542,45 @@ class Passage:
             return Outcome(value, REFERENCE, fresh, False, schema, self.subject, line, "")
         form = CONTAINER if verb in ("next", "callback") else self.session.membrane.form(value, fresh)
         show = True
-        if self.printed and not schema:
+        if self.printed and not schema and self.facts is None:
             self._reveal_text(self.printed)
         if self.written and not schema and self.facts is None:
             self._reveal_written()
         if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
             show = self._reveal(value, form, fresh)
         form = form if show else REFERENCE
-        return Outcome(value, form, fresh, show, schema, self.subject, line, self.printed, self.written, self.heard)
+        heard = self._heard() if self.session.heard else []
+        return Outcome(
+            value, form, fresh, show, schema, self.subject, line, self.printed, self.written, heard, self.bundle
+        )
 
     def _is_schema(self, value: Any) -> bool:
         """Whether what a schema member gave is schema: column labels that came out of data are content."""
         kind = type(value)
-        if kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value))):
-            return True
-        labels = tuple(value) if self.operation.verb == "list" else hosts.index_labels(value)
+        number = kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value)))
+        if number and self.operation.verb != "contains" and self.operation.member not in _LABELS:
+            return not self.subject.sized
+        if self.operation.verb == "describe":
+            labels = self._described(value)
+        else:
+            labels = tuple(value) if self.operation.verb == "list" else hosts.index_labels(value)
         if labels is None:
             labels = hosts.labels(self.receiver)
         return labels is None or all(self.session.dispatch.knows(label) for label in labels)
 
+    def _described(self, schema: dict[str, Any] | None) -> tuple[Any, ...] | None:
+        """The labels that a description shows: of columns and axes, and no categories."""
+        if schema is None or "index" not in schema:
+            return hosts.labels(self.receiver)
+        axes = tuple(name for name in schema["index"] if name)
+        return axes + tuple(flat_labels(hosts.column_names(self.receiver), others=True))
+
     def _amount(self, value: Any, fresh: bool) -> Facts:
         """How much of the result is content that crosses with it."""
         content = self.session.membrane.content
+        if self.access is not None and isinstance(value, str | bytes):
+            beforehand = self.line is not None and self.line.reveals in _BEFOREHAND
+            return self._facts_of(self._measured()) if beforehand else measure(value)
         if self.operation.verb == "next":  # the list of items is the protocol's own
             items = value[1]
             if _PLAIN.issuperset(map(type, items)):
@@ -570,9 +662,10 @@ class Passage:
         result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
         phase = "single" if self._single else "outcome"
         changes = self._changes()
-        detail = {"warned": [heard.category.__name__ for heard in self.heard]} if self.heard else None
-        more = {"result": result, "changes": changes, "budget": budget, "detail": detail}
-        self._append(self.trace.outcome(phase, self.decision, "ok", **more))
+        detail = {"warned": [heard.category.__name__ for heard in outcome.heard]} if outcome.heard else None
+        self._append(
+            self.trace.outcome(phase, self.decision, "ok", result=result, changes=changes, budget=budget, detail=detail)
+        )
 
 
 def written(at: int | str, buffer: Any, before: Any, position: int) -> Written | None:

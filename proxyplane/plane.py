@@ -13,12 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from proxyplane import cooperative
 from proxyplane.audit import AuditLog
 from proxyplane.audit import record as field
 from proxyplane.audit.record import Prefix
 from proxyplane.catalog import Catalog
 from proxyplane.clock import Clock, Identifiers, SystemClock
 from proxyplane.effects import LOOKING, Effect
+from proxyplane.errors import TierUnavailable
+from proxyplane.files import Files
 from proxyplane.launch import GuestLimits, Zygote
 from proxyplane.operations import Operation
 from proxyplane.passage import Outcome, Passage, Plan
@@ -28,8 +31,8 @@ from proxyplane.transport.wire import Limits
 
 __all__ = ["ControlPlane"]
 
-TIERS = ("split", "filtered", "sealed")
-"""From the weakest to the strictest isolation of a guest process."""
+TIERS = (cooperative.TIER, "split", "filtered", "sealed")
+"""From the weakest to the strictest isolation: none at all, for in-process proxies, then of a guest process."""
 
 
 class ControlPlane:
@@ -40,6 +43,7 @@ class ControlPlane:
         audit: a directory for the log, or `":memory:"` for tests.
         require_tier: the weakest isolation that will do: `sealed`, `filtered` or `split`. The policy may ask for
             a stricter one. By default `filtered`: without a system-call filter a guest is no boundary.
+            `cooperative`: this plane has no guests, only in-process proxies.
         limits: bounds on what guests may send and hold.
         guest_limits: memory and other resources of each guest process.
         clock: injected for tests.
@@ -71,14 +75,22 @@ class ControlPlane:
         """What records say of the policy that decided."""
         self.ledger = Ledger(policy.budgets, clock=self.clock)
         self._sessions: dict[str, Session] = {}
-        self.plans: dict[tuple[int, str, str | None], Plan] = {}
+        self.plans: dict[tuple[int, str, str | None, str], Plan] = {}
         """Catalog lines by type, verb and member, as operations met them."""
         self._lock = threading.Lock()
         self._closed = False
         self.tier_required = strictest(require_tier, policy.require_tier)
+        named = (require_tier, policy.require_tier)
+        self._isolation = next((tier for tier in named if tier not in (None, cooperative.TIER)), None)
+        self._local: dict[str, Session] = {}
         self.log = AuditLog.open(audit, clock=self.clock)
+        self.files = Files(policy.fs, guarded=() if str(audit) == ":memory:" else (Path(audit),))
         try:
-            self.zygote = Zygote.start(tier_required=self.tier_required)
+            self.zygote: Zygote | cooperative.NoZygote = (
+                cooperative.NoZygote()
+                if self.tier_required == cooperative.TIER
+                else Zygote.start(tier_required=self.tier_required)
+            )
         except BaseException:
             self.log.close()
             raise
@@ -113,17 +125,52 @@ class ControlPlane:
             ValueError: a name that is no identifier.
             AuditUnavailable: the log cannot be written.
         """
+        return self._open(Session(self, agent), objects or {})
+
+    def _open(self, session: Session, objects: dict[str, Any]) -> Session:
         if self._closed:
             raise RuntimeError("this plane is closed; make a new ControlPlane")
-        session = Session(self, agent)
         with self._lock:
             self._sessions[session.id] = session
         try:
-            session.open(objects or {})
+            session.open(objects)
         except BaseException:
             session.close()
             raise
         return session
+
+    def proxy(self, value: Any, *, agent: str = "local", name: str | None = None) -> Any:
+        """An in-process proxy of an object: the same road and log as for a guest, and no isolation (`docs/proxies.md`).
+
+        All proxies of one agent on this plane belong to one session of the tier `cooperative`, so that they can be used
+        with each other.
+
+        Args:
+            value: the object; the policy's projection for that name is applied.
+            agent: the agent's name, which rules and budgets go by.
+            name: the granted name, which rules speak of; by default `object`, `object2` and so on.
+
+        Raises:
+            TierUnavailable: the plane or its policy requires isolation, which a proxy does not give.
+            PolicyError, ValueError, AuditUnavailable: as for `session`.
+        """
+        self.allow_cooperative()
+        session = self._local.get(agent)
+        if session is None or session.closed:
+            session = self._local[agent] = self._open(Session(self, agent, tier=cooperative.TIER), {})
+        return session.proxy(session.grants.local_name(value, name))
+
+    def allow_cooperative(self) -> None:
+        """Whether in-process proxies may be handed out.
+
+        Raises:
+            TierUnavailable: a stricter tier was required by name.
+        """
+        if self._isolation is not None:
+            raise TierUnavailable(
+                f"an in-process proxy isolates nothing (tier cooperative), and {self._isolation!r} is required; leave "
+                "require_tier out, or use a session"
+            )
 
     def handle(self, operation: Operation) -> Outcome:
         """Take one operation down the road.
@@ -135,7 +182,9 @@ class ControlPlane:
             AuditUnavailable: it could not be recorded, so nothing of it crosses.
             ProtocolError: no honest guest asks this.
         """
-        passage = Passage(self._sessions[operation.origin.session], operation)
+        session = self._sessions[operation.origin.session]
+        local = operation.origin.via in cooperative.WAYS
+        passage = cooperative.LocalPassage(session, operation) if local else Passage(session, operation)
         passage.decide()
         passage.intend()
         value = passage.lower()
@@ -181,6 +230,7 @@ class ControlPlane:
                 session.close()
         finally:
             self.zygote.close()
+            self.files.close()
             self.log.close()
 
 

@@ -104,8 +104,12 @@ class Trace:
         fields[field.DUR] = {"total": now - self.began, "lower": self.lowered}
         for name, value in more.items():
             if value is not None:
-                fields[field.FIELDS[name]] = value
+                fields[field.FIELDS[name]] = value if name != "detail" else {**fields.get(field.DETAIL, {}), **value}
         return fields
+
+    def note(self, key: str, value: Any) -> None:
+        """Something more for the `detail` field of all records of this operation."""
+        self._fields[field.DETAIL] = {**self._fields.get(field.DETAIL, {}), key: value}
 
     def add_effect(self, effect: Effect) -> None:
         """An effect that showed only in the result: content crosses."""

@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from proxyplane import describe
+from proxyplane import describe, warned
 from proxyplane.audit.record import Prefix
 from proxyplane.callables import GuestToken
 from proxyplane.capabilities import Capability, mint
@@ -27,16 +27,20 @@ from proxyplane.errors import (
     UnknownObject,
 )
 from proxyplane.exceptions import rebuild
+from proxyplane.folder import Folder
 from proxyplane.grants import Grants
 from proxyplane.membrane import Membrane
 from proxyplane.objects import Held, ObjectTable
 from proxyplane.operations import Operation, Origin
 from proxyplane.passage import Raised
 from proxyplane.results import RunError, RunResult
-from proxyplane.transport.wire import Kind
+from proxyplane.shelf import Shelf, waiting
+from proxyplane.state import SessionState
+from proxyplane.transport.wire import FILES, MODULES, Kind
 
 if TYPE_CHECKING:
     from proxyplane.plane import ControlPlane
+    from proxyplane.proxies import InProcess
 
 __all__ = ["Session"]
 
@@ -53,11 +57,13 @@ class Session:
     names, and with those variables that were bound to objects of the host.
     """
 
-    def __init__(self, plane: ControlPlane, agent: str) -> None:
+    def __init__(self, plane: ControlPlane, agent: str, *, tier: str | None = None) -> None:
         if not agent or len(agent) > 200 or not agent.isprintable():
             raise ValueError("an agent's name is 1 to 200 printable characters")
         self.plane = plane
         self.agent = agent
+        self.tier = tier if tier is not None else plane.tier
+        """How the agent's code is confined; `cooperative` for in-process proxies without a guest."""
         self.id = f"s-{secrets.token_hex(8)}"
         self.opened = plane.clock.mono()
         self.prefixes = {origin: self._prefix(origin) for origin in ("guest", "agent")}
@@ -73,8 +79,17 @@ class Session:
             callable_of=self.dispatch.guest_callable,
             mediate=self.dispatch.mediate,
         )
+        self.folder, _ = self.table.adopt(Folder(plane.files), plane.catalog.of(Folder))
+        """The agent's way to its files."""
+        self.table.keep(self.folder)
         self.conversation: Conversation | None = None
         """The talk with the guest, while there is one."""
+        self.inprocess: InProcess | None = None
+        """In-process proxies of this session's objects, once there are any."""
+        self.state = SessionState()
+        """Display options and the like that this session has set; in force only while it is served."""
+        self.heard: list[warned.Heard] = []
+        """Warnings of host code that no operation has taken yet."""
         self.code = b""
         """SHA-256 of the source that runs."""
         self._variables: dict[str, int] = {}
@@ -110,7 +125,7 @@ class Session:
             session=self.id,
             agent=self.agent,
             policy=self.plane.policy_stamp,
-            detail={"tier": self.plane.tier, "objects": sorted(objects)},
+            detail={"tier": self.tier, "objects": sorted(objects)},
         )
         merged: dict[int, list[str]] = {}
         for name, value in objects.items():
@@ -148,6 +163,35 @@ class Session:
                 self._bind({name: held})
             return capability
 
+    def proxy(self, name: str) -> Any:
+        """An in-process proxy of a granted object: the same capability, without isolation (`docs/proxies.md`).
+
+        Raises:
+            UnknownObject: nothing was granted under that name.
+            TierUnavailable: the plane or its policy requires isolation, which a proxy does not give.
+        """
+        self.plane.allow_cooperative()
+        with self._lock:
+            held = self.grants.held(name)
+            if self.inprocess is None:
+                from proxyplane.proxies import InProcess  # noqa: PLC0415 - only who asks for a proxy needs wrapt
+
+                self.inprocess = InProcess(self)
+            self.plane.record(
+                "grant",
+                session=self.id,
+                agent=self.agent,
+                cap=name,
+                target=held.described(),
+                detail={"tier": "cooperative", "via": "inproc"},
+            )
+            return self.inprocess.proxy_of(held)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session has ended for good."""
+        return self._closed
+
     def revoke(self, name: str) -> None:
         """Take a capability back; what was made from the object dies with it.
 
@@ -166,10 +210,12 @@ class Session:
             if self._closed:
                 return
             self._closed = True
+            self.state.close()
             if self.conversation is not None:
                 self.conversation.end()
                 self.conversation = None
             self.plane.forget(self)
+            self.plane.files.forget(self.id)
             with contextlib.suppress(AuditUnavailable):  # the log says so itself when the plane closes it
                 self.plane.record("session.close", session=self.id, agent=self.agent, reason=self._ended or "closed")
 
@@ -203,7 +249,8 @@ class Session:
                 conversation = self._guest()
                 conversation.begin(time.monotonic() + timeout)
                 frame = [Kind.RUN, conversation.next_id(), code, f"<agent-{self._runs}>", conversation.spins]
-                message = conversation.ask(frame, done=Kind.DONE)
+                with warned.listening(self.heard):
+                    message = conversation.ask(frame, done=Kind.DONE)
                 result = self._finished(conversation, message)
             except (EOFError, GuestError, ProtocolError) as error:
                 result = self._broken(conversation, error, timeout)
@@ -228,6 +275,7 @@ class Session:
             ok=error is None,
             stdout=conversation.stdout.text(),
             stderr=conversation.stderr.text(),
+            display=conversation.displays.all(),
             value=value if value is None or len(value) <= limit else f"{value[:limit]}... output cut ...",
             error=error,
             operations=conversation.requests,
@@ -263,6 +311,7 @@ class Session:
             ok=False,
             stdout=conversation.stdout.text() if conversation is not None else "",
             stderr=conversation.stderr.text() if conversation is not None else "",
+            display=conversation.displays.all() if conversation is not None else [],
             error=described,
             operations=conversation.requests if conversation is not None else 0,
             lost=lost,
@@ -305,6 +354,7 @@ class Session:
         for held in alive.values():
             self.table.keep(held)
         self.membrane.forget_guest()
+        self.state.forget_guest()
         self._restored = alive
 
     _restored: dict[str, Held] = {}  # noqa: RUF012 - replaced, never changed in place
@@ -334,6 +384,10 @@ class Session:
         conversation.begin(time.monotonic() + ANSWER_SECONDS)
         bound = {name: self.membrane.encode(held.value, False, None, show=False) for name, held in names.items()}
         granted = self._modules() if modules else {}
+        if modules:  # a new guest
+            files = (self.folder.value, *self.plane.files.told())
+            bound[FILES] = self.membrane.encode(files, True, None)
+            bound[MODULES] = self._shelf()
         frame = [Kind.BIND, conversation.next_id(), bound, granted, self.membrane.news()]
         answer = conversation.ask(frame)
         if answer[0] == Kind.ERROR:
@@ -343,16 +397,25 @@ class Session:
         """The granted modules that are installed and that a catalog describes."""
         found = {}
         for name in self.plane.policy.modules.host:
-            if self.plane.catalog.module(name) is None:
+            if waiting(name, self.plane.catalog):
                 continue
             try:
-                module = importlib.import_module(name)
+                module = importlib.import_module(name) if self.plane.catalog.describes(name) else None
             except ImportError:
+                continue
+            if module is None or self.plane.catalog.module(name) is None:
                 continue
             held, _ = self.table.adopt(module, self.plane.catalog.of(types.ModuleType))
             self.table.keep(held)
             found[name] = self.membrane.encode(module, False)
         return found
+
+    def _shelf(self) -> Any:
+        """The shelf of granted modules that wait, and their names."""
+        names = tuple(name for name in self.plane.policy.modules.host if waiting(name, self.plane.catalog))
+        held, _ = self.table.adopt(Shelf(names), self.plane.catalog.of(Shelf))
+        self.table.keep(held)
+        return self.membrane.encode((held.value, *names), True, None)
 
     # What the host and explorers ask
 

@@ -18,19 +18,34 @@ class Subject(NamedTuple):
     schema: bool
     """All of it is schema: showing it is `read`."""
     handles: tuple[int, ...]
+    sized: bool
+    """A scalar of the data, or an object made with one, could decide how long the result is.
+
+    (`np.zeros(cell).shape` gave a cell of any size for one operation that only reads.)
+    """
 
 
-def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...]) -> Subject:
-    """The subject of an operation on `target` with these handles among its arguments."""
+def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...], elementwise: bool) -> Subject:
+    """The subject of an operation on `target` with these handles among its arguments.
+
+    Args:
+        table: the session's objects.
+        target: what is operated on.
+        inputs: handles among the arguments.
+        elementwise: an operator or comparison, which leaves arrays as long as they are.
+    """
     if not inputs:
-        return Subject(target.roots, target.labels, target.schema, (target.handle,))
+        sized = target.sized or (elementwise and _is_scalar(target))
+        return Subject(target.roots, target.labels, target.schema, (target.handle,), sized)
     roots, labels, schema = target.roots, target.labels, target.schema
-    for handle in inputs:
-        held = table.get(handle)
+    helds = [target, *map(table.get, inputs)]
+    for held in helds[1:]:
         roots |= held.roots
         labels |= held.labels
         schema = schema and (held.schema or not held.roots)
-    return Subject(roots, labels, schema, (target.handle, *inputs))
+    arrays = [held for held in helds if _is_array(held)] if elementwise else []
+    sized = any(held.sized for held in arrays) if arrays else any(held.sized or _is_scalar(held) for held in helds)
+    return Subject(roots, labels, schema, (target.handle, *inputs), sized)
 
 
 def joined(subject: Subject, held: Held) -> Subject:
@@ -40,4 +55,13 @@ def joined(subject: Subject, held: Held) -> Subject:
         subject.labels | held.labels,
         subject.schema and (held.schema or not held.roots),
         (*subject.handles, held.handle),
+        subject.sized or held.sized or _is_scalar(held),
     )
+
+
+def _is_scalar(held: Held) -> bool:
+    return bool(held.roots) and held.kind is not None and held.kind.carries
+
+
+def _is_array(held: Held) -> bool:
+    return held.plain and not _is_scalar(held) and held.type_name.startswith(("pandas.", "numpy."))

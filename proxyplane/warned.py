@@ -1,8 +1,8 @@
-"""Warnings that host code issues while it performs an operation: they are the agent's, not the host's.
+"""Warnings that host code issues while it performs an agent's operations: they are the agent's, not the host's.
 
-A filter at the front of Python's list matches only in a thread that is lowering an operation, so whatever the host
-asked for (errors, silence, once per place) goes on holding for the host's own code, and what a library silences by
-itself stays silent. What matches is kept with the operation; it is neither shown to the host nor raised in it.
+A filter at the front of Python's list matches only in a thread that serves a run, so whatever the host asked for
+(errors, silence, once per place) goes on holding for the host's own code, and what a library silences by itself
+stays silent. What matches is kept for the operation; it is neither shown to the host nor raised in it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import sys
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Heard", "Listening", "begin", "end"]
+__all__ = ["Heard", "listening"]
 
 _MOST: Final = 100
-"""Warnings of one operation that are kept."""
+"""Warnings that are kept until an operation takes them."""
 _MAX_FRAMES: Final = 200
 
 
@@ -29,44 +31,41 @@ class Heard(NamedTuple):
     """Code of the frames that issued it, the innermost first: their constants are the templates of its text."""
 
 
-Listening = tuple[list[Heard], Any]
-"""What an operation has heard, and where Python showed warnings when it began."""
-
-_listening: dict[int, Listening] = {}
+_listening: dict[int, tuple[list[Heard], Any]] = {}
+"""Thread to what was heard in it, and to where Python showed warnings when that began."""
 
 
-class _InLowering:
+class _Serving:
     """Stands in a filter where a pattern of messages stands otherwise."""
 
+    pattern = ""
+    """For libraries that rebuild the filters for a job (scikit-learn): within it all warnings are heard."""
+
     def match(self, text: str) -> bool:
-        """Whether this thread is lowering an operation."""
+        """Whether this thread serves a run."""
         return get_ident() in _listening
 
 
-_FILTER: Final[Any] = ("always", _InLowering(), Warning, None, 0)
+_FILTER: Final[Any] = ("always", _Serving(), Warning, None, 0)
 _original: Any = None
 
 
-def begin(heard: list[Heard]) -> Listening | None:
-    """Keep this thread's warnings in `heard` from now on.
-
-    Returns:
-        What `end` must be given: what was listening before.
-    """
+@contextmanager
+def listening(heard: list[Heard]) -> Iterator[None]:
+    """Keep the warnings of this thread in `heard`, from which operations take them."""
     thread = get_ident()
     before = _listening.get(thread)
     if before is None and (not warnings.filters or warnings.filters[0] is not _FILTER):
         _install()
     _listening[thread] = (heard, warnings._showwarnmsg_impl)  # type: ignore[attr-defined]
-    return before
-
-
-def end(before: Listening | None) -> None:
-    """Listen no more, or again for the operation around this one."""
-    if before is None:
-        _listening.pop(get_ident(), None)
-    else:
-        _listening[get_ident()] = before
+    try:
+        yield
+    finally:
+        heard.clear()
+        if before is None:
+            del _listening[thread]
+        else:
+            _listening[thread] = before
 
 
 def _install() -> None:
@@ -80,11 +79,10 @@ def _install() -> None:
 
 
 def _show(shown: Any) -> None:
-    listening = _listening.get(get_ident())
-    if listening is None or warnings._showwarnmsg_impl is not listening[1]:  # type: ignore[attr-defined]
+    heard, shower = _listening.get(get_ident(), (None, None))
+    if heard is None or warnings._showwarnmsg_impl is not shower:  # type: ignore[attr-defined]
         _original(shown)  # not ours, or a library that records its own warnings
         return
-    heard, _ = listening
     if len(heard) < _MOST:
         heard.append(Heard(shown.category, shown.message, tuple(_codes())))
 

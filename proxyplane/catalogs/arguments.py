@@ -6,6 +6,7 @@ resolved before anything is called. Nothing here calls a method of an argument t
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import os
 import pathlib
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxyplane.catalogs.expression import is_plain
 from proxyplane.catalogs.lines import Entry, Expected, Param
 from proxyplane.effects import Effect
+from proxyplane.hosts.swapped import swappable
 
 if TYPE_CHECKING:
     from proxyplane.catalog import Catalog
@@ -25,14 +27,20 @@ __all__ = ["judge"]
 
 _ABSENT: Final = object()
 _MAX_DEPTH: Final = 4
+_MANY: Final = 1000
+"""Longer lists are data, in which no names of parameters are looked for."""
 _AXES: Final = ("index", "columns", "rows")
 _URL: Final = re.compile(r"[\x00-\x20]*[A-Za-z][A-Za-z0-9+.-]*:|.*(?:::|://)", re.DOTALL)
 """Wider than what looks like a URL: `file:/etc/passwd` and `simplecache::s3://x` are opened as URLs too."""
 _DROPPED: Final = str.maketrans("", "", "\t\r\n")
 """What `urllib` takes out of a URL before it reads it."""
+_PATTERN: Final = re.compile(r"[\w.\\^$]*")
 _PATHS: Final = (pathlib.PurePosixPath, pathlib.PosixPath)
 _BUFFERS: Final = (io.StringIO, io.BytesIO)
-_PATH_EFFECT: Final = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE}
+_PATH_EFFECT: Final = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE, "path-look": Effect.READ}
+_SQL_OUT: Final = re.compile(r"attach|vacuum|pragma|extension", re.IGNORECASE)
+"""Statements that open files, or let them be opened; no comment can part a keyword."""
+_PLAIN_VALUES: Final = (str, bytes, int, float, bool)
 _FAMILIES: Final = (
     ("pandas", "DataFrame"),
     ("pandas", "Series"),
@@ -52,11 +60,18 @@ def judge(catalog: Catalog, entry: Entry, receiver: Any, args: tuple[Any, ...], 
     verdict = _Judgement(catalog, receiver)
     verdict.effects |= entry.effects
     for param in entry.params:
+        if "*" in param.name:
+            for value in _matching(param.name, (kwargs, *args), 0):
+                verdict.given(param, value)
+            continue
         value = _argument(param, args, kwargs)
         if param.action == "named":
-            verdict.named(param, value, args, kwargs, 0)
+            passed_on = () if entry.kind == "function" else args  # functions hand on keywords only
+            verdict.named(param, value, passed_on, kwargs, 0)
         elif param.action == "fills-after-inputs":
             verdict.fill_after_inputs(receiver, args, kwargs)
+        elif param.action == "options":
+            verdict.options(args, kwargs)
         elif value is not _ABSENT:
             verdict.given(param, value)
     return Expected(frozenset(verdict.effects), tuple(verdict.mutated), tuple(verdict.paths))
@@ -66,6 +81,19 @@ def _argument(param: Param, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     if param.position is not None and param.position < len(args):
         return args[param.position]
     return kwargs.get(param.name, _ABSENT)
+
+
+def _matching(pattern: str, values: Iterable[Any], depth: int) -> Iterator[Any]:
+    """Keyword arguments that a pattern means, such as `*memory` (scikit-learn names parameters of parts so), and what
+    stands under such a key in dicts among the arguments."""
+    for value in values:
+        if type(value) is dict and depth <= _MAX_DEPTH:
+            for name, item in value.items():
+                if isinstance(name, str) and fnmatch.fnmatchcase(name, pattern):
+                    yield item
+            yield from _matching(pattern, value.values(), depth + 1)
+        elif type(value) in (list, tuple) and depth <= _MAX_DEPTH and len(value) <= _MANY:
+            yield from _matching(pattern, value, depth + 1)
 
 
 class _Judgement:
@@ -89,6 +117,12 @@ class _Judgement:
         elif action == "scope":
             if type(value) is not dict or not all(type(name) is str and name.isidentifier() for name in value):
                 self.effects.add(Effect.UNKNOWN)
+        elif action == "sql":
+            if not isinstance(value, str) or _SQL_OUT.search(value):
+                self.effects.add(Effect.UNKNOWN)
+        elif action == "plain":
+            if value is not None and type(value) not in _PLAIN_VALUES:
+                self.effects.add(Effect.UNKNOWN)
         elif action == "fills":
             self.fill(value)
         elif action == "never":
@@ -111,7 +145,7 @@ class _Judgement:
             found = Effect.NET if _URL.match(text.translate(_DROPPED)) else effect
             if found is effect:
                 text = os.path.expanduser(text)  # as the library will
-            self.effects.add(found)
+            self.effects.add(Effect.FS_READ if found is Effect.READ else found)
             self.paths.append((found, text))
             return
         self.effects.add(Effect.UNKNOWN)
@@ -132,6 +166,22 @@ class _Judgement:
         outputs = args[inputs:] if type(inputs) is int else args[1:]
         for value in (*outputs, kwargs.get("out")):
             self.fill(value)
+
+    def options(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Patterns of pandas options, each before its value: only those that can differ between sessions."""
+        config: Any = sys.modules.get("pandas._config.config")
+        first = args[0] if args else kwargs.get("pat")
+        patterns = list(first) if type(first) is dict else [first, *args[2::2]]
+        for pattern in patterns:
+            try:
+                plain = type(pattern) is str and _PATTERN.fullmatch(pattern)  # it is tried on every option's name
+                names = config._select_options(pattern) if plain else ()
+            except re.error:
+                names = ()
+            if not names and plain:
+                continue  # there is no such option, as pandas will say
+            if not names or (pattern != "all" and not all(map(swappable, names))):
+                self.effects.add(Effect.UNKNOWN)
 
     # Texts that name methods
 
@@ -166,7 +216,9 @@ class _Judgement:
                 values = [kwargs[param.name]] if param.name in kwargs else []
                 values.extend(_could_be(param, [*args, kwargs.get("args", ())]))
                 for value in values:
-                    if param.action == "named":
+                    if param.action == "expression" and isinstance(value, str) and "@" in value:
+                        self.effects.add(Effect.UNKNOWN)  # called by name, nothing keeps it from the host's frames
+                    elif param.action == "named":
                         self.named(param, value, tuple(args), kwargs, depth + 1)
                     elif param.action == "fills-after-inputs":
                         self.fill(value)

@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from proxyplane.catalogs.signatures import kind_word, positions_of
+
 __all__ = ["Review", "TypeReview", "main", "render"]
 
 FOLDER = Path(__file__).parent
@@ -221,7 +223,7 @@ def _member_line(review: Review, kind: type, member: str, static: Any) -> str | 
     hand = review.lines.get(f".{member}")
     if hand is not None:
         return _with_positions(review, hand, value, bound=_bound(static))
-    word = _kind_word(static)
+    word = kind_word(static)
     if word == "constant":
         return "constant" if type(value) in (int, float, str, bool) or isinstance(value, kind) else None
     effect = "read" if word == "property" else "compute"
@@ -233,25 +235,13 @@ def _member_line(review: Review, kind: type, member: str, static: Any) -> str | 
     return _with_positions(review, " ".join(words), value, bound=_bound(static))
 
 
-def _kind_word(static: Any) -> str:
-    if isinstance(static, classmethod) or type(static).__name__ == "classmethod_descriptor":
-        return "classmethod"
-    if isinstance(static, staticmethod):
-        return "classmethod"
-    if isinstance(static, type) or type(static).__name__ == "Accessor":
-        return "property"
-    if hasattr(type(static), "__get__") and not callable(static):
-        return "property"
-    return "method" if callable(static) else "constant"
-
-
 def _bound(static: Any) -> bool:
-    return _kind_word(static) == "classmethod"
+    return kind_word(static) == "classmethod"
 
 
 def _with_positions(review: Review, line: str, value: Any, *, bound: bool) -> str:
     """Add what parameter names say, and the position of each parameter."""
-    positions = _positions(value, bound)
+    positions = positions_of(value, bound)
     words = line.split()
     if "!params" in words:
         words.remove("!params")
@@ -297,33 +287,6 @@ def _with_position(word: str, positions: dict[str, int | None]) -> str:
     return f"{name}@{positions[name]}:{action}"
 
 
-def _positions(value: Any, bound: bool) -> dict[str, int | None] | None:
-    """Parameters in order, each with its position without self, or None where it goes by name only.
-
-    Decorators that deprecate positional arguments announce them as keyword-only and still take them, so the
-    innermost function counts.
-    """
-    outer = _own_positions(value, bound)
-    inner = _own_positions(inspect.unwrap(value), bound) if hasattr(value, "__wrapped__") else None
-    return {**(outer or {}), **inner} if inner is not None else outer
-
-
-def _own_positions(value: Any, bound: bool) -> dict[str, int | None] | None:
-    try:
-        parameters = list(inspect.signature(value, follow_wrapped=False).parameters.values())
-    except (ValueError, TypeError):
-        return None
-    if not bound and not inspect.ismethod(value) and parameters and parameters[0].name == "self":
-        parameters = parameters[1:]
-    found: dict[str, int | None] = {}
-    counted = True
-    for position, parameter in enumerate(parameters):
-        counted = counted and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            found[parameter.name] = position if counted else None
-    return found
-
-
 def _is_absent(review: Review, kind: type, member: str) -> bool:
     return f".{member}" in review.absent or any(f"{owner.__name__}.{member}" in review.absent for owner in kind.__mro__)
 
@@ -352,7 +315,7 @@ def _quoted(text: str) -> str:
 
 def reviews() -> list[Review]:
     """The reviews of all packaged catalogs; imports the libraries."""
-    names = ("review_builtins", "review_numpy", "review_pandas")
+    names = ("review_builtins", "review_numpy", "review_pandas", "review_polars")
     return [importlib.import_module(f"proxyplane.catalogs.{name}").REVIEW for name in names]
 
 

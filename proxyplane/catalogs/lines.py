@@ -14,15 +14,15 @@ from proxyplane.effects import Effect
 __all__ = ["ABSENT", "ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
 
 KINDS: Final = ("method", "classmethod", "property", "function", "type", "constant", "module")
-FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins", "scoped")
+FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins", "scoped", "state", "random", "keeps", "replaced", "content", "holds")
 REVEALS: Final = ("receiver", "display", "result")
-ACTIONS: Final = ("path-read", "path-write", "named", "expression", "fills", "fills-after-inputs", "scope", "never")
+ACTIONS: Final = ("path-read", "path-write", "path-look", "named", "expression", "fills", "fills-after-inputs", "scope", "options", "never", "sql", "plain")
 """Besides these an action is an effect's name, or `one-of(a|b)`."""
 
 ABSENT: Final = "absent"
 """Instead of a line: not catalogued here, although an inherited table has it."""
 _EFFECTS: Final = frozenset(effect.value for effect in Effect)
-_PARAM: Final = re.compile(r"([A-Za-z_]\w*)(?:@(\d+))?:(.+)")
+_PARAM: Final = re.compile(r"([A-Za-z_*][\w*]*)(?:@(\d+))?:(.+)")
 _ONE_OF: Final = re.compile(r"one-of\([^()\s]+\)")
 
 
@@ -30,6 +30,7 @@ class Param(NamedTuple):
     """What one argument can do."""
 
     name: str
+    """With `*` in it: every keyword argument that matches."""
     position: int | None
     """Counted without self; None where it can only be given by name."""
     action: str

@@ -18,6 +18,10 @@ _CHANGING = frozenset(
 )
 _TEXT_LEFT_OUT = frozenset(("format", "format_map", "maketrans"))  # they walk attributes of what they are given
 _ITERATOR = frozenset(("__iter__", "__next__", "__repr__", "__str__", "__eq__", "__ne__", "__hash__"))
+_MATCH = frozenset(
+    "group groups groupdict start end span expand string pos endpos lastindex lastgroup re __getitem__ __repr__ "
+    "__eq__ __ne__ __hash__".split()
+)
 _NAMED = frozenset(("__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__format__"))
 _VIEW = frozenset(
     "__len__ __contains__ __iter__ __eq__ __ne__ __repr__ __str__ __and__ __or__ __sub__ __xor__ isdisjoint".split()
@@ -44,6 +48,14 @@ REVIEW = Review(
     versions=">=3.11",
     types=(
         *(_container(name) for name in ("list", "dict", "set", "frozenset", "tuple")),
+        TypeReview(
+            "collections:defaultdict",
+            ("builtins.dict",),
+            ('builtin = "dict"',),
+            make=None,
+            only=frozenset(("__repr__",)),
+            hashable=False,
+        ),
         TypeReview("builtins:str", only=_text(str)),
         TypeReview("builtins:bytes", only=_text(bytes)),
         *(TypeReview(f"builtins:{name}", only=_ITERATOR) for name in ("map", "zip", "filter", "enumerate", "reversed")),
@@ -60,6 +72,8 @@ REVIEW = Review(
                 "STR_ITERATOR",
                 "RANGE_ITERATOR",
                 "LIST_REVERSED",
+                "SEQUENCE_ITERATOR",
+                "CALLABLE_ITERATOR",
             )
         ),
         *(
@@ -81,6 +95,7 @@ REVIEW = Review(
             )
         ),
         TypeReview("builtins:type", only=_NAMED, make=None),
+        TypeReview("re:Match", only=_MATCH, make=None),
         TypeReview("builtins:BaseException", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))),
     ),
     modules={},
@@ -94,6 +109,7 @@ REVIEW = Review(
         **{f"list.{name}": "method compute mutate" for name in ("pop",)},
         **{f"dict.{name}": "method compute mutate" for name in ("pop", "popitem", "setdefault")},
         "set.pop": "method compute mutate",
+        "Match.groupdict": "method compute fresh",
         **{f"{kind}.copy": "method compute fresh" for kind in ("list", "dict", "set", "frozenset")},
         ".__next__": "compute",
     },
@@ -103,6 +119,12 @@ REVIEW = Review(
     fresh=frozenset(("split", "rsplit", "splitlines", "partition", "rpartition")),
 )
 
+
+class _Sequence:
+    def __getitem__(self, at: int) -> int:
+        raise IndexError
+
+
 LIST_ITERATOR: type = type(iter([]))
 TUPLE_ITERATOR: type = type(iter(()))
 DICT_KEY_ITERATOR: type = type(iter({}))
@@ -111,6 +133,8 @@ DICT_VALUE_ITERATOR: type = type(iter({}.values()))
 SET_ITERATOR: type = type(iter(set()))
 STR_ITERATOR: type = type(iter(""))
 RANGE_ITERATOR: type = type(iter(range(0)))
+SEQUENCE_ITERATOR: type = type(iter(_Sequence()))  # of a class with `__getitem__` alone
+CALLABLE_ITERATOR: type = type(iter(int, 1))
 LIST_REVERSED: type = type(reversed([]))
 DICT_KEYS: type = type({}.keys())
 DICT_ITEMS: type = type({}.items())

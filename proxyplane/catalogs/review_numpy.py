@@ -1,7 +1,7 @@
 """Hand decisions about numpy.
 
-Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `flat`, `view` of another type, `setflags`,
-`resize`, `frombuffer`, `from_dlpack`, stride tricks), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`),
+Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `view` of another type, `setflags`, `resize`,
+`from_dlpack`, `as_strided`), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`),
 process-wide state (`seterr*`, `set_printoptions`, `errstate`, `setbufsize`), texts that are evaluated in the caller's
 frames (`bmat`), pickles, compilers and test runners.
 """
@@ -56,7 +56,20 @@ _FINFO = (
     "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal "
     "smallest_subnormal tiny"
 ).split()
+_POWER_SERIES = ("polynomial", "chebyshev", "hermite", "hermite_e", "laguerre", "legendre", "polyutils")
+_FLAGS = (
+    "aligned behaved c_contiguous carray contiguous f_contiguous farray fnc forc fortran owndata writeable "
+    "writebackifcopy"
+).split()
+_UNIQUE = ("UniqueAllResult", "UniqueCountsResult", "UniqueInverseResult")
 _RESULTS = ("EigResult", "EighResult", "QRResult", "SlogdetResult", "SVDResult")
+
+_ERRORS = "ignore|warn|raise"
+_DRAWING = sorted(
+    {"ranf", "sample"}
+    | {n for n in dir(np.random) if getattr(getattr(np.random, n), "__self__", None) is np.random.mtrand._rand}
+)
+"""Functions that draw from the generator of the process."""
 
 REVIEW = Review(
     library="numpy",
@@ -114,6 +127,15 @@ REVIEW = Review(
         TypeReview("numpy:ndenumerate"),
         TypeReview("numpy:ndindex", only=frozenset(("__iter__", "__next__", "__repr__", "__str__"))),
         TypeReview("numpy:busdaycalendar"),
+        TypeReview(
+            "numpy:errstate",
+            make=f"compute call:never all:one-of({_ERRORS}) divide:one-of({_ERRORS}) over:one-of({_ERRORS}) "
+            f"under:one-of({_ERRORS}) invalid:one-of({_ERRORS})",
+            only=frozenset(("__enter__", "__exit__")),
+        ),
+        TypeReview(
+            "proxyplane.hosts.numpy_options:PrintOptions", make=None, only=frozenset(("__enter__", "__exit__"))
+        ),
         *(
             TypeReview(
                 f"numpy.lib._index_tricks_impl:{name}",
@@ -122,7 +144,24 @@ REVIEW = Review(
             )
             for name in ("IndexExpression", "RClass", "CClass", "nd_grid", "MGridClass", "OGridClass")
         ),
-        TypeReview("numpy.ma:MaskedArray", ("numpy.ndarray",), make="compute"),
+        TypeReview("numpy:broadcast", only=frozenset("__iter__ __next__ index nd ndim numiter reset shape size".split())),
+        TypeReview(
+            "numpy:flatiter",
+            make=None,
+            only=frozenset("coords copy index __getitem__ __setitem__ __iter__ __next__ __len__ __eq__ __ne__".split()),
+            hashable=False,
+        ),
+        TypeReview(
+            "numpy._core.multiarray:flagsobj",
+            make=None,
+            only=frozenset((*_FLAGS, "__getitem__", "__eq__", "__ne__", "__repr__", "__str__")),
+            hashable=False,
+        ),
+        *(
+            TypeReview(f"numpy.lib._arraysetops_impl:{name}", ("builtins.tuple",), ('builtin = "tuple"',), make=None)
+            for name in _UNIQUE
+        ),
+        TypeReview("numpy.ma:MaskedArray", ("numpy.ndarray",), make="compute", extra=('data = "property read"',)),
         TypeReview("numpy.rec:recarray", ("numpy.ndarray",), ('dynamic = "fields"',), make=None, only=frozenset()),
         TypeReview("numpy:matrix", ("numpy.ndarray",)),
         TypeReview("numpy.char:chararray", ("numpy.ndarray",), make=None),
@@ -145,21 +184,19 @@ REVIEW = Review(
     ),
     modules={
         "numpy": (
-            "DataSource bmat core ctypeslib errstate f2py flatiter from_dlpack frombuffer fromfile "
-            "fromregex fromstring "
-            "get_include get_printoptions getbufsize geterr geterrcall info lib load memmap nditer nested_iters "
-            "printoptions recarray save savez savez_compressed seterr seterrcall set_printoptions setbufsize "
-            "shares_memory show_config show_runtime test typing"
+            "DataSource bmat core ctypeslib f2py flatiter from_dlpack fromfile "
+            "fromregex "
+            "get_include getbufsize geterrcall info load memmap nditer nested_iters "
+            "recarray save savez savez_compressed seterrcall setbufsize "
+            "show_config show_runtime test typing"
         ).split(),
         "numpy.linalg": ("test",),
         "numpy.fft": ("test",),
         "numpy.random": (
             "bit_generator",
             "get_bit_generator",
-            "get_state",
             "mtrand",
             "set_bit_generator",
-            "set_state",
             "test",
         ),
         "numpy.ma": (
@@ -168,17 +205,50 @@ REVIEW = Review(
         ).split(),
         "numpy.char": ("chararray",),
         "numpy.strings": (),
-        "numpy.rec": ("fromfile", "fromstring", "recarray", "format_parser", "array"),
+        "numpy.rec": ("fromfile", "recarray", "format_parser", "array"),
         "numpy.dtypes": (),
         "numpy.exceptions": (),
-        "numpy.polynomial": ("only", *_POLYNOMIALS),
+        "numpy.polynomial": ("only", *_POLYNOMIALS, *_POWER_SERIES),
+        **{
+            f"numpy.polynomial.{name}": ("only", *getattr(np.polynomial, name).__all__, *_POLYNOMIALS)
+            for name in _POWER_SERIES
+        },
+        "numpy.lib": ("only", "scimath", "stride_tricks"),
+        "numpy.lib.stride_tricks": ("only", "sliding_window_view", "broadcast_to", "broadcast_arrays", "broadcast_shapes"),
+        "numpy.lib.scimath": (),
         "numpy.testing": (
             "only assert_ assert_allclose assert_almost_equal assert_approx_equal "
             "assert_array_almost_equal assert_array_equal "
-            "assert_array_less assert_equal"
+            "assert_array_less assert_equal assert_string_equal assert_array_almost_equal_nulp assert_array_max_ulp "
+            "print_assert_equal"
         ).split(),
     },
     lines={
+        "numpy.set_printoptions": "function compute state keeps",
+        "numpy.printoptions": "function compute keeps replaced",
+        "numpy.get_printoptions": "function read schema fresh",
+        "numpy.seterr": "function compute fresh state keeps all:one-of({E}) divide:one-of({E}) over:one-of({E}) "
+        "under:one-of({E}) invalid:one-of({E})".format(E=_ERRORS),
+        "numpy.geterr": "function read schema fresh",
+        "PrintOptions.__enter__": "compute fresh state",
+        "PrintOptions.__exit__": "compute state",
+        **{f"numpy.random.{name}": "function compute random" for name in _DRAWING},
+        "numpy.random.seed": "function compute random keeps",
+        "numpy.random.get_state": "function compute random",
+        "numpy.random.set_state": "function compute random keeps",
+        "errstate.__enter__": "compute state",
+        "errstate.__exit__": "compute state",
+        "numpy.emath": "module",
+        "numpy.frombuffer": "function compute buffer@0:plain",
+        "numpy.fromstring": "function compute string@0:plain",
+        "numpy.rec.fromstring": "function compute datastring@0:plain",
+        "ndarray.shape": "property read schema fresh settable",
+        "ndarray.flags": "property read",
+        "ndarray.flat": "property read settable",
+        "flagsobj.__getitem__": "read schema",
+        **{f"flagsobj.{name}": "property read schema" for name in _FLAGS},
+        "Generator.spawn": "method mutate compute fresh",
+        "SeedSequence.spawn": "method mutate compute fresh",
         "numpy.empty": "function compute zeroed",
         "numpy.empty_like": "function compute zeroed",
         "numpy.copyto": "function compute dst:fills",
@@ -200,8 +270,7 @@ REVIEW = Review(
         "numpy.array_repr": "function reveal reveals=receiver",
         "numpy.array_str": "function reveal reveals=receiver",
         "numpy.require": "function compute",
-        "numpy.random.shuffle": "function compute x:fills",
-        "numpy.random.bytes": "function compute",
+        "numpy.random.shuffle": "function compute random x:fills",
         "numpy.shape": "function read schema fresh",
         "numpy.ndim": "function read schema",
         "numpy.size": "function read schema",
@@ -260,8 +329,8 @@ REVIEW = Review(
         (
             "str_.maketrans str_.format str_.format_map str_.__mod__ str_.__rmod__ bytes_.__mod__ "
             "bytes_.__rmod__ bytes_.maketrans "
-            ".base .data .ctypes .flags .flat .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
-            ".to_device .tostring .itemset .newbyteorder .bit_generator .spawn .capsule .cffi .lock .state "
+            ".base .data .ctypes .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
+            ".to_device .tostring .itemset .bit_generator BitGenerator.spawn .capsule .cffi .lock .state "
             ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex "
             ".torecords .ids .iscontiguous"
         ).split()

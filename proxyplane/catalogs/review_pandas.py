@@ -1,7 +1,7 @@
 """Hand decisions about pandas.
 
 Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load
-and run back ends), options, registration of accessors and dtypes, databases, `col` (its methods run later than they are
+and run back ends), options, registration of accessors and dtypes, databases, methods of `col` (they run later than they are
 named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
 """
 
@@ -48,6 +48,10 @@ _WINDOWS = (
 _DTYPE_MEMBERS = frozenset(
     "name kind type itemsize na_value ordered unit tz freq subtype closed storage num names "
     "is_dtype __eq__ __ne__ __hash__ __str__".split()
+)
+_COLUMN_EXPRESSION = frozenset(
+    {f"__{side}{name}__" for name in "add sub mul truediv floordiv mod pow and or xor".split() for side in ("", "r")}
+    | {f"__{name}__" for name in "eq ne lt le gt ge invert neg repr".split()}
 )
 _EXCEL = "one-of(openpyxl|xlsxwriter|xlrd|odf|pyxlsb|calamine)"
 _PARQUET = "one-of(auto|pyarrow|fastparquet)"
@@ -143,7 +147,11 @@ REVIEW = Review(
             for name in _ARRAYS
         ),
         TypeReview("pandas.api.extensions:ExtensionDtype", make=None, only=_DTYPE_MEMBERS),
-        TypeReview("pandas:CategoricalDtype", ("pandas.api.extensions.ExtensionDtype",), only=_DTYPE_MEMBERS),
+        TypeReview(
+            "pandas:CategoricalDtype",
+            ("pandas.api.extensions.ExtensionDtype",),
+            only=_DTYPE_MEMBERS | {"__repr__", "categories"},
+        ),
         *(
             TypeReview(f"pandas:{name}", ("pandas.api.extensions.ExtensionDtype",), only=_DTYPE_MEMBERS | {"__repr__"})
             for name in _DTYPES
@@ -156,6 +164,9 @@ REVIEW = Review(
             TypeReview(f"pandas.tseries.offsets:{name}", ("pandas._libs.tslibs.offsets.BaseOffset",), immutable=True)
             for name in _OFFSETS
         ),
+        TypeReview("pandas._config.config:DictWrapper", meta=('dynamic = "fields"',), make=None, only=frozenset()),
+        TypeReview("proxyplane.hosts.pandas_options:OptionContext", make=None, only=frozenset(("__enter__", "__exit__"))),
+        TypeReview("pandas.core.col:Expression", make=None, only=_COLUMN_EXPRESSION, immutable=True, hashable=False),
         TypeReview("pandas:Grouper", only=frozenset(("__repr__", "__str__"))),
         TypeReview(f"{_API}:TimeGrouper", make=None, only=frozenset(("__repr__", "__str__"))),
         TypeReview(
@@ -176,9 +187,9 @@ REVIEW = Review(
     ),
     modules={
         "pandas": (
-            "annotations col compat core describe_option eval get_option io option_context options "
+            "annotations compat core eval io "
             "pandas plotting read_gbq "
-            "read_iceberg read_sql read_sql_query read_sql_table read_xml reset_option set_eng_float_format set_option "
+            "read_iceberg read_sql read_sql_query read_sql_table read_xml set_eng_float_format "
             "show_versions test"
         ).split(),
         "pandas.api": (),
@@ -199,6 +210,13 @@ REVIEW = Review(
         "pandas.NA": "constant",
         "pandas.NaT": "constant",
         "pandas.IndexSlice": "constant",
+        # options, a session's own
+        "pandas.set_option": "function compute state keeps args@0:options !params",
+        "pandas.reset_option": "function compute state replaced pat@0:options !params",
+        "pandas.option_context": "function compute keeps replaced args@0:options !params",
+        "pandas.describe_option": "function read schema replaced prints=buf !params",
+        "pandas.get_option": "function read schema !params",
+        "pandas.options": "constant",
         "pandas.offsets": "module",
         "pandas.api.extensions.no_default": "constant",
         "pandas.read_pickle": "function exec compute filepath_or_buffer:path-read",
@@ -290,6 +308,10 @@ REVIEW = Review(
         "DataFrame.__contains__": "read schema",
         "DataFrame.memory_usage": "method compute",
         ".dtypes": "property read schema",
+        "CategoricalDtype.categories": "property compute content",
+        "CategoricalDtype.__repr__": "reveal reveals=display content",
+        "OptionContext.__enter__": "compute state",
+        "OptionContext.__exit__": "compute state",
         "MultiIndex.dtypes": "property read schema",
         # iteration
         **{
@@ -309,6 +331,8 @@ REVIEW = Review(
         "Series.pop": "method compute mutate",
         "DataFrame.update": "method mutate",
         "Series.update": "method mutate",
+        "NDFrame.sample": "method compute random",
+        "BaseGroupBy.sample": "method compute random",
         "NDFrame.sum": "method compute joins",
         "DataFrame.sum": "method compute joins",
         "Series.sum": "method compute joins",

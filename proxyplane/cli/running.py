@@ -13,6 +13,7 @@ from typing import Any
 from proxyplane.cli.problems import Exit, Problem, explained, guess
 from proxyplane.cli.terminal import put, put_agents
 from proxyplane.errors import ReferenceFailed, Refusal, tree
+from proxyplane.files import check_sources, projected
 from proxyplane.launch import TIERS
 from proxyplane.loading import DataFile
 from proxyplane.plane import ControlPlane
@@ -112,13 +113,25 @@ def open_session(settings: Settings) -> Iterator[Session]:
         files = _parse_objects(settings.objects, policy)
         sources = {name: stack.enter_context(_open(name, path)) for name, path in files.items()}
         _check(settings)
+        check_sources(policy, files)
         for note in policy.check(files):
             put(f"proxyplane: note: {policy.name}: {note}\n", sys.stderr)
         # The log writer and the zygote start before this process holds any data.
         plane = ControlPlane(policy=policy, audit=settings.audit, require_tier=settings.require_tier)
         stack.enter_context(plane)
+        _guard_sources(plane, files, settings.policy)
         objects = _load(sources)
         yield stack.enter_context(_session(plane, settings.agent, objects))
+
+
+def _guard_sources(plane: ControlPlane, files: Mapping[str, str], policy: str) -> None:
+    """What is read from an object's own file counts as the object; behind a projection, and the policy, are closed."""
+    for name, path in files.items():
+        plane.files.know(path, name)
+    for name in projected(plane.policy, files):
+        plane.files.hide(files[name], f'the file of "{name}", of which only a projection is granted')
+    if policy not in PRESETS:
+        plane.files.hide(policy, "the policy itself")
 
 
 def _read_script(script: Path) -> str:

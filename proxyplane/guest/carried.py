@@ -31,8 +31,10 @@ VALUE_BASES: Final[dict[str, type]] = {
 """Built-ins whose content a guest class can hold itself."""
 
 _TEXTUAL: Final = ("str", "bytes", "tuple")
-_DATE_FIELDS: Final = frozenset("year month day weekday isoweekday toordinal".split())
-_CLOCK_FIELDS: Final = frozenset("hour minute second microsecond tzinfo fold utcoffset dst tzname date time".split())
+_DATE_FIELDS: Final = frozenset("year month day weekday isoweekday isocalendar toordinal timetuple".split())
+_CLOCK_FIELDS: Final = frozenset(
+    "hour minute second microsecond tzinfo fold utctimetuple utcoffset dst tzname date time".split()
+)
 
 LOCAL_MEMBERS: Final[dict[str, frozenset[str]]] = {
     **{name: frozenset(dir(VALUE_BASES[name])) for name in _TEXTUAL},

@@ -75,6 +75,8 @@ class Modules:
         self._request = request
         self._by_name: dict[str, HostModule] = {}
         self._granted: list[str] = []
+        self._shelf: Any = None
+        self._offered: tuple[str, ...] = ()
 
     @property
     def granted(self) -> tuple[str, ...]:
@@ -108,6 +110,8 @@ class Modules:
                 __spec__=importlib.machinery.ModuleSpec(name, self, origin="host", is_package=True),  # type: ignore[arg-type]
             )
             found.__dict__["__doc__"] = described.get("doc")
+            if described.get("version"):
+                found.__dict__["__version__"] = described["version"]
         found.__dict__["_handle"] = handle
         return found
 
@@ -122,6 +126,16 @@ class Modules:
         parent, _, child = name.rpartition(".")
         if parent in self._by_name:
             setattr(self._by_name[parent], child, module)
+
+    def offer(self, shelf: Any, *names: str) -> None:
+        """Granted modules that the host imports when they are first imported here.
+
+        Args:
+            shelf: the stub whose `load` gives one.
+            names: their dotted names.
+        """
+        self._shelf, self._offered = shelf, names
+        self._granted += [name for name in names if name not in self._granted]
 
     def install(self) -> None:
         """Put this finder before all others, and after them the one that says why a module is missing."""
@@ -147,6 +161,8 @@ class Modules:
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
         """The module object that the host's answer made."""
         if spec.name in self._granted:
+            if spec.name in self._offered and spec.name not in self._by_name:
+                return self._shelf.load(spec.name)  # type: ignore[no-any-return]
             return self._by_name[spec.name]
         parent, _, child = spec.name.rpartition(".")
         found: types.ModuleType = getattr(sys.modules[parent], child)

@@ -18,6 +18,7 @@ import msgpack
 
 from proxyplane.errors import ProtocolError
 from proxyplane.guest.failures import AGENT_PREFIX
+from proxyplane.guest.files import moved_to
 from proxyplane.transport.wire import Channel, Kind, Limits
 
 __all__ = ["HostGone", "Link"]
@@ -60,6 +61,8 @@ class Link:
         """Callbacks that ended without an answer, because the answer itself failed."""
         self.releases: list[int] = []
         """Flat: handle, count, handle, count ... to go with the next request."""
+        self.kept: list[Any] = []
+        """Items of iterators that a frame names: alive until it is sent, or their release would go before it."""
 
     def connect(self, sock: socket.socket, frame_bytes: int) -> None:
         """Take the socket, where the link was made before there was one."""
@@ -92,9 +95,13 @@ class Link:
             BaseException: whatever the host answers, rebuilt.
             HostGone: the socket is closed.
         """
-        encode = self.encode
-        sent = [encode(x) for x in args] if args else []
-        named = {name: encode(x) for name, x in kwargs.items()} if kwargs else None
+        encode, kept = self.encode, len(self.kept)
+        try:
+            sent = [encode(x) for x in args] if args else []
+            named = {name: encode(x) for name, x in kwargs.items()} if kwargs else None
+        except BaseException:
+            del self.kept[kept:]
+            raise
         if self.owed:
             self._settle()
         message: list[Any] = [Kind.REQUEST, 0, verb, handle, member, sent, named, _agent_line(), None]
@@ -112,6 +119,8 @@ class Link:
                 self.releases = (message[8] or []) + self.releases
                 raise
             self._sequence = number
+            if len(self.kept) > kept:
+                del self.kept[kept:]
             frame = self._receive()
         finally:
             if collecting:
@@ -242,6 +251,8 @@ class Link:
 def write_back(buffer: Any, content: str | bytes | None, position: int) -> None:
     """Bring a buffer of the agent to where the host's copy of it is; to a stream, write what the host wrote."""
     if not isinstance(buffer, (io.StringIO, io.BytesIO)):
+        if content is None and moved_to(buffer, position):
+            return
         buffer.write(content or "")
         return
     if content is not None:

@@ -16,13 +16,16 @@ from typing import Any, Final
 
 from proxyplane.guest.agentcode import Agentcode
 from proxyplane.guest.console import Console, NoInput
+from proxyplane.guest.displaying import display, last_text
 from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild, warn
+from proxyplane.guest.files import Files
+from proxyplane.guest.helping import give_help
 from proxyplane.guest.imports import HostModule, Modules
 from proxyplane.guest.link import HostGone, Link
 from proxyplane.guest.references import Reference, StubType
 from proxyplane.guest.stubs import Stubs
 from proxyplane.guest.values import Values
-from proxyplane.transport.wire import PROTOCOL, Kind, Limits
+from proxyplane.transport.wire import FILES, MODULES, PROTOCOL, Kind, Limits
 
 __all__ = ["Guest", "main"]
 
@@ -44,8 +47,10 @@ class Guest:
         self._code = Agentcode()
         stubs = Stubs(link.request, lambda handle, count: link.releases.extend((handle, count)))
         self._modules = Modules(link.request)
+        self._files = Files()
         self._values = Values(stubs, self._modules.module, self._code)
         link.encode = self._values.encode
+        link.kept = self._values.kept
         link.decode = self._values.decode
         link.announce = stubs.announce
         link.failure = lambda error: rebuild(error, self._values.decode, stubs.types.get, self._remembered)
@@ -78,6 +83,8 @@ class Guest:
         sys.stderr = sys.__stderr__ = self._console.err  # type: ignore[misc,assignment]
         sys.stdin = sys.__stdin__ = NoInput()  # type: ignore[assignment,misc]
         self._modules.install()
+        builtins.help = give_help  # type: ignore[assignment]
+        builtins.display = display  # type: ignore[attr-defined]
         hide_own_frames()
 
     def loop(self, report: dict[str, Any]) -> None:
@@ -114,6 +121,10 @@ class Guest:
             module = self._values.decode(wire)
             if isinstance(module, HostModule):
                 self._modules.grant(name, module)
+        if names and FILES in names:
+            self._files.grant(*self._values.decode(names.pop(FILES)))
+        if names and MODULES in names:
+            self._modules.offer(*self._values.decode(names.pop(MODULES)))
         for name, wire in (names or {}).items():
             self._names.__dict__[name] = self._values.decode(wire)
         self._link.send([Kind.RESULT, number, None, []])
@@ -129,11 +140,14 @@ class Guest:
         except Exception as failure:
             error = {"type": type(failure).__name__, "message": _message(failure)}
             self._link.send([Kind.ERROR, number, error, []])
+        finally:
+            self._link.kept.clear()
 
     def _callback(self, frame: list[Any]) -> None:
         """Run a function of the agent for the host. Its exception waits here for the agent's frame that caused it."""
         number = frame[1]
         answered = False
+        kept = len(self._link.kept)
         try:
             try:
                 answer = [Kind.RESULT, number, self._call(frame), []]
@@ -146,6 +160,7 @@ class Guest:
                 self._link.send([Kind.ERROR, number, described, []])
             answered = True
         finally:
+            del self._link.kept[kept:]
             if not answered:  # out of stack or memory: the host still waits
                 self._link.owed.append(number)
 
@@ -168,6 +183,7 @@ class Guest:
         self._running = True
         try:
             text, failure = self._evaluate(source, filename)
+            failure = failure or self._settle_files()
             self._console.finish()
             self._link.rest()
             self._remembered.clear()
@@ -181,7 +197,7 @@ class Guest:
             value = self._execute(source, filename)
             if value is None:
                 return None, None
-            text = repr(value)
+            text = last_text(value)
             names = self._names.__dict__
             if names.get("_") is self._last:
                 self._last = names["_"] = value
@@ -195,6 +211,16 @@ class Guest:
             return None, {"type": "SystemExit", "message": _message(ending), "traceback": ""}
         except BaseException as error:
             return None, _described(error)
+
+    def _settle_files(self) -> dict[str, Any] | None:
+        """Write what the agent's open files still hold; the error map when that failed."""
+        try:
+            self._files.rest()
+        except HostGone:
+            raise
+        except BaseException as error:
+            return _described(error)
+        return None
 
     def _execute(self, source: str, filename: str) -> Any:
         """The value of the last expression statement, or None."""

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Final, NoReturn
 from proxyplane.errors import DeniedAttribute
 from proxyplane.guest.dunders import Request
 
-__all__ = ["Bound", "HostFunction", "MethodName", "Reference", "StubType", "missing"]
+__all__ = ["Bound", "Constant", "HostFunction", "MethodName", "Reference", "StubType", "missing"]
 
 _PRIVATE: Final = frozenset(
-    "_handle _value _extra _shown _text _hash _feed _request _type_id _methods _dynamic _carries".split()
+    "_handle _value _extra _shown _text _hash _feed _request _type_id _methods _dynamic _rich _carries".split()
 )
 
 
@@ -69,6 +69,7 @@ class Reference:
     _request: ClassVar[Request]
     _methods: ClassVar[frozenset[str]] = frozenset()
     _dynamic: ClassVar[bool] = False
+    _rich: ClassVar[bool] = False
     _shown: str | None = None
     _text: str | None = None
     _extra: Any = None
@@ -220,6 +221,19 @@ class HostFunction:
 
     def __repr__(self) -> str:
         return f"<function {self.__qualname__}>"
+
+
+class Constant:
+    """An attribute that the type has as well as its instances, such as `Timestamp.max`."""
+
+    __slots__ = ("_name", "_request")
+
+    def __init__(self, request: Request, name: str) -> None:
+        self._request = request
+        self._name = name
+
+    def __get__(self, stub: Any, owner: Any) -> Any:
+        return self._request("getattr", (owner if stub is None else stub)._handle, self._name)
 
 
 class MethodName:

@@ -133,6 +133,18 @@ class NaTType(dt.datetime):
     def __getattribute__(self, name: str) -> Any:
         return NAN if name in _FIELDS else super().__getattribute__(name)
 
+    def _itself(self, *args: Any, **kwargs: Any) -> NaTType:
+        return self
+
+    ceil = floor = round = normalize = tz_convert = tz_localize = as_unit = to_period = _itself
+    astimezone = replace = to_pydatetime = date = _itself
+
+    def _no_number(self, *args: Any, **kwargs: Any) -> float:
+        return NAN
+
+    day_name = month_name = total_seconds = _no_number
+    weekday = isoweekday = _no_number  # type: ignore[assignment]
+
 
 _FIELDS: Final = frozenset(
     "year month day hour minute second microsecond nanosecond quarter dayofyear day_of_year dayofweek day_of_week "

@@ -16,7 +16,7 @@ from typing import Any, Final
 from proxyplane.errors import ProtocolError
 from proxyplane.guest import carried, containers
 from proxyplane.guest.dunders import Method, Request, special_methods
-from proxyplane.guest.references import HostFunction, MethodName, Reference, StubType, missing
+from proxyplane.guest.references import Constant, HostFunction, MethodName, Reference, StubType, missing
 
 __all__ = ["Stubs"]
 
@@ -116,7 +116,7 @@ class Stubs:
         parents = [x for x in self._bases(item) if issubclass(x, Reference)] or [Reference]
         if base is None:
             bases = parents
-        elif builtin in ("str", "bytes", "tuple"):
+        elif builtin in ("str", "bytes", "tuple") and not any(issubclass(parent, base) for parent in parents):
             bases = [base, *parents]
         else:
             bases = [*parents, base]
@@ -142,6 +142,9 @@ class Stubs:
         for name in item["properties"]:
             if name not in local:
                 namespace[name] = self._member(name)[1]
+        for name in item.get("constants") or ():
+            if name not in local or builtin == "datetime":
+                namespace[name] = Constant(self._request, name)
         for name in item["methods"]:
             if name not in local:
                 namespace[name] = self._member(name)[0]
@@ -166,6 +169,7 @@ class Stubs:
             "_type_id": item["id"],
             "_methods": frozenset(item["methods"]),
             "_dynamic": bool(item.get("dynamic")),
+            "_rich": bool(item.get("rich")),
         }
 
     def _hash_method(self, item: dict[str, Any], dunders: frozenset[str]) -> Any:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from proxyplane.errors import ProtocolError
 from proxyplane.guest import singletons
 from proxyplane.guest.agentcode import Agentcode
+from proxyplane.guest.files import handed_over
 from proxyplane.guest.imports import HostModule
 from proxyplane.guest.references import Bound, HostFunction, StubType
 from proxyplane.guest.stubs import Stubs
@@ -63,6 +64,8 @@ class Values:
     ) -> None:
         self._stubs = stubs
         self._code = code
+        self.kept: list[Any] = []
+        """`Link.kept`."""
         self._module = module
         self._tokens: dict[int, Any] = {}
         self._token_numbers: dict[int, int] = {}
@@ -163,6 +166,7 @@ class Values:
         items = list(islice(value, _MOST_ITEMS + 1))
         if len(items) > _MOST_ITEMS:
             raise ValueError(f"an iterable of more than {_MOST_ITEMS:,} items cannot cross to the host; use islice")
+        self.kept.append(items)
         return [Tag.LIST, *[self._encode(x, depth + 1) for x in items]]
 
     def _encode_other(self, value: Any, depth: int) -> Any:
@@ -189,6 +193,11 @@ class Values:
         if isinstance(value, (io.StringIO, io.BytesIO)):
             name = "StringIO" if isinstance(value, io.StringIO) else "BytesIO"
             return [Tag.RECORD, name, ["content", "position"], [value.getvalue(), value.tell()]]
+        file = handed_over(value)
+        if file is not None:
+            return [Tag.RECORD, "File", file[0], [self._encode(x, depth + 1) for x in file[1]]]
+        if isinstance(value, io.IOBase) and value.readable() and not value.writable():
+            return self._buffered(value)
         if isinstance(value, io.TextIOBase) and value.writable():  # what the host writes is written to it then
             return [Tag.RECORD, "StringIO", ["content", "position"], ["", 0]]
         if isinstance(value, (*_VIEWS, Iterator)):
@@ -200,6 +209,12 @@ class Values:
         if isinstance(value, os.PathLike):
             return self._encode(os.fspath(value), depth)
         return self._code.encode(value) if callable(value) else self._token(value)
+
+    @staticmethod
+    def _buffered(value: Any) -> list[Any]:
+        """What is left of a readable stream, as a buffer in memory."""
+        rest = value.read() or ("" if isinstance(value, io.TextIOBase) else b"")
+        return [Tag.RECORD, "StringIO" if isinstance(rest, str) else "BytesIO", ["content", "position"], [rest, 0]]
 
     def _record(self, value: Any, fields: list[str], values: list[Any], depth: int) -> Any:
         name = type(value).__name__

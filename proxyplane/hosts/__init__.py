@@ -63,7 +63,11 @@ class Adapter(Protocol):
     def project(self, value: Any, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> Any: ...
 
 
-_LIBRARIES: Final = ("numpy", "pandas")
+_LIBRARIES: Final = ("numpy", "pandas", "polars")
+"""Libraries with an adapter of their own, which may have singletons."""
+_FIELDS: Final = ("sklearn", "scipy", "matplotlib")
+_ADAPTERS: Final = {**{name: name for name in _LIBRARIES}, **dict.fromkeys(_FIELDS, "fields")}
+"""Top-level module to the adapter for its types."""
 _ABSENT: Final = object()
 _UNKNOWN: Final = Facts()
 _NOTHING: Final = Facts(0, 0, 0)
@@ -84,9 +88,9 @@ def _adapter(value: Any) -> Adapter | None:
     found = _adapters.get(top, _ABSENT)
     if found is not _ABSENT:
         return found  # type: ignore[return-value]
-    if top not in _LIBRARIES or top not in sys.modules:
+    if top not in _ADAPTERS or top not in sys.modules:
         return None
-    adapter: Any = importlib.import_module(f"proxyplane.hosts.{top}")
+    adapter: Any = importlib.import_module(f"proxyplane.hosts.{_ADAPTERS[top]}")
     _adapters[top] = adapter
     return _adapters[top]
 
@@ -158,6 +162,11 @@ def carried(value: Any) -> Carried | None:
     """The content of a numpy scalar, `Timestamp`, `Timedelta` or row of `itertuples`; None if no built-in holds it."""
     adapter = _adapter(value)
     return adapter.carried(value) if adapter is not None else None
+
+
+def is_options(value: Any) -> bool:
+    """Whether it stands for a library's options, which are each session's own: setting its attributes sets them."""
+    return type(value).__module__ == "pandas._config.config"
 
 
 def singleton_name(value: Any) -> str | None:

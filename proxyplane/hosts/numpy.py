@@ -99,8 +99,8 @@ def carried(value: Any) -> Carried | None:
 
 def labels(value: Any) -> tuple[Any, ...] | None:
     """Field names of a structured array."""
-    fields = getattr(getattr(value, "dtype", None), "names", None)
-    return tuple(fields) if isinstance(value, (np.ndarray, np.void)) and fields else None
+    fields = getattr(value if isinstance(value, np.dtype) else getattr(value, "dtype", None), "names", None)
+    return tuple(fields) if isinstance(value, (np.ndarray, np.void, np.dtype)) and fields else None
 
 
 def index_labels(value: Any) -> tuple[Any, ...] | None:
@@ -136,6 +136,8 @@ def schema(value: Any) -> dict[str, Any] | None:
 def family(value: Any) -> tuple[Any, ...]:
     """The arrays that an array is a view of, up to the one that owns the memory."""
     found: list[Any] = []
+    if isinstance(value, np.flatiter):
+        return (value.base, *family(value.base))
     if isinstance(value, np.ndarray):
         base = value.base
         while isinstance(base, np.ndarray):

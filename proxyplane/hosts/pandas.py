@@ -13,6 +13,7 @@ from proxyplane.hosts import Carried
 from proxyplane.hosts import facts as facts_of
 from proxyplane.hosts.numpy import nested
 from proxyplane.hosts.projection import project
+from proxyplane.hosts.swapped import reachable
 
 __all__ = ["SINGLETONS", "carried", "column_names", "facts", "family", "has_dynamic", "index_labels", "labels"]
 __all__ += ["names", "project", "schema", "shown"]
@@ -34,6 +35,7 @@ _SCALARS: Final = (
 _GROUPED: Final = (pd.api.typing.DataFrameGroupBy, pd.api.typing.SeriesGroupBy, pd.api.typing.Resampler)
 _typing: Final = pd.api.typing
 _WINDOWS: Final = (_typing.Rolling, _typing.Window, _typing.Expanding, _typing.ExponentialMovingWindow)
+_OPTIONS: Final = type(pd.options)
 _FORMATTED: Final = (pd.Index, pd.api.extensions.ExtensionArray)
 _ARRAY_ITEMS: Final = 10
 """Of a long index or array pandas shows this many items at each end; of a categorical half of it."""
@@ -208,7 +210,9 @@ def names(value: Any) -> list[str]:
 
 
 def has_dynamic(value: Any, name: str) -> bool:
-    """Whether it is a column of the frame, or a label of the series."""
+    """Whether it is a column of the frame, a label of the series, or an option that is a session's own."""
+    if type(value) is _OPTIONS:
+        return name in value.d and reachable(f"{value.prefix}.{name}".lstrip("."))
     axis = _axis(value)
     return axis is not None and not hasattr(type(value), name) and name in axis
 

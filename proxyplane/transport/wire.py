@@ -25,9 +25,15 @@ from proxyplane.errors import FrameTooLarge, GuestTimeout, ProtocolError, TooDee
 SPINS: Final = 60
 """Looks of about a microsecond each: less than it takes to be woken on another core."""
 
-__all__ = ["LEAVES", "PROTOCOL", "Channel", "Limits", "Tag", "decode_leaf", "leaf_encoder"]
+__all__ = ["FILES", "LEAVES", "MODULES", "PROTOCOL", "Channel", "Limits", "Tag", "decode_leaf", "leaf_encoder"]
 
 PROTOCOL: Final = 1
+
+FILES: Final = "[fs]"
+"""The name, which no variable can have, under which BIND gives a guest its files."""
+
+MODULES: Final = "[modules]"
+"""The same for the shelf of granted modules that wait for their first import, and their names."""
 
 
 class Kind:

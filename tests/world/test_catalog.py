@@ -51,7 +51,6 @@ DANGEROUS = {
     str: "format format_map __mod__",
     types.FunctionType: "__globals__ __code__ __closure__ __call__",
     types.GeneratorType: "gi_frame gi_code send throw",
-    pd.CategoricalDtype: "categories __repr__",
 }
 
 
@@ -69,14 +68,14 @@ def test_what_reaches_memory_or_the_world_is_not_catalogued(catalog: Catalog, ki
     [
         (
             "pandas",
-            "set_option option_context options io core compat plotting eval col read_sql read_xml HDFStore",
+            "io core compat plotting eval read_sql read_xml HDFStore",
         ),
         (
             "numpy",
-            "load save savez memmap frombuffer fromfile fromregex lib ctypeslib f2py bmat seterr errstate nditer test",
+            "load save savez memmap frombuffer fromfile fromregex lib ctypeslib f2py bmat seterrcall nditer test",
         ),
         ("numpy.ma", "frombuffer empty core"),
-        ("numpy.random", "set_state get_state get_bit_generator"),
+        ("numpy.random", "get_bit_generator set_bit_generator"),
         ("pandas.api.extensions", "register_dataframe_accessor register_extension_dtype"),
         ("numpy.testing", "rundocs runstring tempdir measure assert_raises"),
     ],
@@ -248,7 +247,7 @@ def test_an_unreviewed_version_counts_for_nothing(tmp_path: Path) -> None:
         ('[type."m.T"]\n"()" = "fresh"\n', "names no effect"),
         ('[type."m.T"]\ncarries = "yes"\n', "carries is true or false"),
         ('[type."m.T"]\ninherits = "x"\n', "list of type names"),
-        ("[rules]\nx = 1\n", "unknown key 'rules'"),
+        ("[spells]\nx = 1\n", "unknown key 'spells'"),
         ("[module.m\n", "not TOML"),
         ('versions = ">=3"\n', "not TOML"),
     ],
@@ -285,7 +284,7 @@ class Odd(Gauge):
 
 def test_a_missing_file_is_an_error() -> None:
     """The names of the packaged catalogs are in the hint."""
-    with pytest.raises(CatalogError, match="builtins, numpy, pandas"):
+    with pytest.raises(CatalogError, match="builtins, files, numpy, pandas"):
         Catalog.load("polarz")
 
 

@@ -106,7 +106,10 @@ def test_an_output_argument_is_changed() -> None:
         ("rolling", {"window": 2, "win_type": "get_window"}),
         ("apply", {"func": len, "engine": "some.plugin"}),
         ("query", {"expr": "a > 1", "resolvers": [{}]}),
-        ("query", {"expr": "a > 1", "local_dict": {}}),
+        ("query", {"expr": "a > 1", "local_dict": [("a", 1)]}),
+        ("query", {"expr": "a > 1", "local_dict": {"a.b": 1}}),
+        ("query", {"expr": "a > 1", "global_dict": {"a": 1}}),
+        ("query", {"expr": "a > 1", "level": 3}),
         ("eval", {"expr": "a", "parser": "other"}),
     ],
 )
@@ -220,7 +223,12 @@ PLAIN = [
     "größe > 1",
 ]
 NOT_PLAIN = [
-    "@x > 1",
+    "@x.y > 1",
+    "@x() > 1",
+    "@__x > 1",
+    "a@x > 1",
+    "@ x > 1",
+    "@@x > 1",
     "a.b > 1",
     "f(a)",
     "a.str.len()",

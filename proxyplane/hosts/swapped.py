@@ -1,0 +1,146 @@
+"""What of a library's process-wide state can be swapped: each table puts one session's values in place and back.
+
+Imports no library; a table is made only for a library that is loaded.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+__all__ = ["PandasOptions", "Random", "Table", "printing", "reachable", "swappable", "tables"]
+
+
+class Table(Protocol):
+    """One library's state, for one session."""
+
+    def enter(self) -> None:
+        """Put the session's values in place, keeping what the host has."""
+
+    def leave(self, changed: bool) -> None:
+        """Take the session's values as they are now, and put the host's back.
+
+        Args:
+            changed: an operation that may change them was performed; without one they are as they were.
+        """
+
+    def values(self) -> list[Any]:
+        """The session's values that are not the host's."""
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """Forget those of them that are unwanted."""
+
+
+_SWAPPABLE: Final = ("display.", "styler.", "future.", "mode.")
+_PROCESS: Final = frozenset({"display.html.table_schema", "mode.max_threads"})
+"""Of these, options that reach beyond pandas: a formatter of IPython, thread pools."""
+
+
+def swappable(key: str) -> bool:
+    """Whether a pandas option can differ from session to session.
+
+    Others set switches outside the options (`compute.*`), choose what reads and writes files (`io.*`) or import
+    modules by name (`plotting.*`).
+    """
+    return key.startswith(_SWAPPABLE) and key not in _PROCESS
+
+
+def reachable(key: str) -> bool:
+    """Whether it is such an option, or a group of options that has some."""
+    return swappable(key) or f"{key}." in _SWAPPABLE or (key.startswith(_SWAPPABLE) and key not in _PROCESS)
+
+
+class PandasOptions:
+    """`pandas.options`."""
+
+    def __init__(self) -> None:
+        self._own: dict[str, Any] = {}
+        self._host: dict[str, Any] = {}
+        self._places = dict(_places(sys.modules["pandas._config.config"]._global_config, ""))
+
+    def enter(self) -> None:
+        """See `Table`."""
+        self._host = {key: place[name] for key, (place, name) in self._places.items()}
+        self._put(self._own)
+
+    def leave(self, changed: bool) -> None:
+        """See `Table`."""
+        if changed:
+            now = {key: place[name] for key, (place, name) in self._places.items()}
+            own = self._own
+            self._own = {key: now[key] for key in now if key in own or now[key] is not self._host[key]}
+        self._put(self._host)
+        self._host = {}
+
+    def _put(self, values: dict[str, Any]) -> None:
+        for key, value in values.items():
+            place, name = self._places[key]
+            place[name] = value
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return [place[name] for place, name in self._places.values()] if self._host else list(self._own.values())
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+        self._own = {key: value for key, value in self._own.items() if not unwanted(value)}
+
+
+def _places(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, tuple[dict[str, Any], str]]]:
+    """Key of each swappable option to the dictionary that holds it."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _places(value, f"{prefix}{name}.")
+        elif swappable(prefix + name):
+            yield prefix + name, (table, name)
+
+
+class Random:
+    """numpy's legacy generator, which `np.random.rand`, `DataFrame.sample` and many others draw from."""
+
+    def __init__(self) -> None:
+        random = sys.modules["numpy.random"]
+        self._bits = random.MT19937()
+        self._state = random.RandomState(self._bits).get_state(legacy=False)
+        self._host: tuple[Any, Any] | None = None
+
+    def enter(self) -> None:
+        """See `Table`."""
+        random = sys.modules["numpy.random"]
+        shared = random.mtrand._rand
+        self._host = (random.get_bit_generator(), shared.get_state(legacy=False))
+        random.set_bit_generator(self._bits)
+        shared.set_state(self._state)
+
+    def leave(self, changed: bool) -> None:
+        """See `Table`. What draws from it is not always declared, so it is always taken."""
+        if self._host is None:
+            return
+        random = sys.modules["numpy.random"]
+        shared = random.mtrand._rand
+        self._state = shared.get_state(legacy=False)
+        bits, state = self._host
+        self._host = None
+        random.set_bit_generator(bits)
+        shared.set_state(state)
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return []
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+
+
+def tables() -> Iterator[tuple[str, Callable[[], Table]]]:
+    """The tables of the libraries that are loaded, by name."""
+    if "pandas" in sys.modules:
+        yield "pandas", PandasOptions
+
+
+def printing(context: contextvars.Context) -> Any:
+    """numpy's print options in a context; None where they are the default or numpy is not loaded."""
+    options = sys.modules.get("numpy._core.printoptions")
+    return context.get(options.format_options) if options is not None else None
