@@ -1,4 +1,4 @@
-"""In-process proxies: an attribute, a call, a comparison and a length, beside the plain object and `wrapt.ObjectProxy`."""
+"""In-process proxies: attributes, calls and operators beside the plain object and `wrapt.ObjectProxy`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOUCHES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a method that was not called (`df.head`)": ("frame", lambda value: value.head),
     "a call (`rows.count(3)`)": ("rows", lambda value: value.count(3)),
     "an item (`rows[1]`)": ("rows", lambda value: value[1]),
-    "a length (`len(rows)`)": ("rows", lambda value: len(value)),
+    "a length (`len(rows)`)": ("rows", len),
     "a comparison (`rows == 1`)": ("rows", lambda value: value == 1),
     "`isinstance(df, pd.DataFrame)`": ("frame", lambda value: isinstance(value, pd.DataFrame)),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from proxyplane.catalogs.lines import Entry
 from proxyplane.decisions import Facts
 from proxyplane.effects import Effect
+from proxyplane.errors import Denied
 from proxyplane.files import READ_BYTES, Files, NotGranted, OpenFile, Place, open_again, position_after
 from proxyplane.folder import Folder
 from proxyplane.operations import Operation
@@ -23,6 +25,8 @@ ROW_BYTES: Final = 256
 """A longer line of a file counts as several rows."""
 _REMOTE: Final = re.compile(r"(?:https?|ftp|s3|gs)://[^\x00-\x20]+", re.IGNORECASE)
 """URLs that name something elsewhere. (`file://` and `simplecache::` lead to this machine's files.)"""
+_PATHS: Final = (str, bytes, pathlib.PurePath)
+_DEPTH: Final = 4
 _PATH_ACTIONS: Final = frozenset({"path-read", "path-write", "path-look"})
 
 
@@ -50,6 +54,7 @@ class Access:
         "_folder",
         "_opened",
         "_stages",
+        "_used",
         "described",
         "places",
         "refusal",
@@ -65,6 +70,7 @@ class Access:
         self.refused: Effect = Effect.FS_READ
         self._created: list[Place] = []
         self._failed = False
+        self._used: set[Place] = set()
         self._stages: list[tuple[str, str, Place]] = []
         self._opened: list[tuple[int | str, Any, Place]] = []
         wanted = list(paths)
@@ -79,8 +85,7 @@ class Access:
     def _admit(self, effect: Effect, text: str, making: bool) -> None:
         try:
             if effect is Effect.NET:
-                if not _REMOTE.fullmatch(text):
-                    raise NotGranted(f"{printable(text)!r}: only http, https, ftp, s3 and gs addresses can be granted")
+                check_address(text)
                 return
             self.places[effect, text] = self._files.place(effect, text, making=making)
         except NotGranted as error:
@@ -139,28 +144,31 @@ class Access:
         for name, value in named.items():
             if type(value) is OpenFile:
                 named[name] = self._reopen(name, value)
+        if not self._used.issuperset(self.places.values()):  # a library would open what nobody pinned
+            raise Denied("a path among the arguments cannot be given to host code", effect=self.refused, reason="fs")
         return operation._replace(args=tuple(given), kwargs=named)
 
     def _replaced(self, value: Any, action: str) -> Any:
-        if isinstance(value, str | bytes):
+        if isinstance(value, _PATHS):
             text = os.path.expanduser(os.fsdecode(value))
             effect = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE}.get(action, Effect.READ)
             place = self.places.get((effect, text))
             if place is not None:
+                self._used.add(place)
                 found = place if self._folder else self._staged(place)
                 return os.fsencode(found) if isinstance(value, bytes) and isinstance(found, str) else found
         return value
 
     def _anywhere(self, value: Any, depth: int) -> Any:
         kind = type(value)
-        if kind is str or kind is bytes:
+        if isinstance(value, _PATHS):
             for action in ("path-write", "path-read"):
                 found = self._replaced(value, action)
                 if found is not value:
                     return found
-        elif kind in (list, tuple) and depth < 4:
+        elif kind in (list, tuple) and depth < _DEPTH:
             return kind(self._anywhere(item, depth + 1) for item in value)
-        elif kind is dict and depth < 4:
+        elif kind is dict and depth < _DEPTH:
             return {key: self._anywhere(item, depth + 1) for key, item in value.items()}
         return value
 
@@ -181,6 +189,7 @@ class Access:
         if place.effect is Effect.FS_READ and place.size() > READ_BYTES:
             raise ValueError(f"the file has more than {READ_BYTES:,} bytes, the most that is read at once")
         file = open_again(place, given)
+        self._used.add(place)
         self._opened.append((at, file, place))
         return file
 
@@ -243,6 +252,16 @@ def open_paths(operation: Operation) -> Iterator[tuple[Effect, str]]:
     for value in (*operation.args, *operation.kwargs.values()):
         if type(value) is OpenFile:
             yield value.effect, value.path
+
+
+def check_address(text: str) -> None:
+    """Let only addresses pass that name something elsewhere.
+
+    Raises:
+        NotGranted: a scheme that could lead to a file of this machine, or one that is not known.
+    """
+    if not _REMOTE.fullmatch(text):
+        raise NotGranted(f"{printable(text)!r}: of addresses only http, https, ftp, s3 and gs can be granted")
 
 
 def is_folder(value: Any) -> bool:

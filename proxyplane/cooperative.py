@@ -1,7 +1,7 @@
 """What an in-process proxy may ask of an object beyond what a guest may: special members, and what they do.
 
-A guest answers `isinstance`, `type` and `__doc__` from a type's announcement and has no use for the rest. Code that holds
-an in-process proxy lives in the host's interpreter, where Python itself asks for special members. Each is an
+A guest answers `isinstance`, `type` and `__doc__` from a type's announcement and has no use for the rest. Code that
+holds an in-process proxy lives in the host's interpreter, where Python itself asks for special members. Each is an
 operation here: what is a fact of the type is `read`, what hands out content is `reveal`, what reaches the memory is
 `memory`, and everything else that no catalog describes is `unknown`, which no preset grants.
 """
@@ -179,7 +179,7 @@ def _perform(verb: str, target: Any, member: str | None, args: tuple[Any, ...], 
 
 
 class LocalPassage(Passage):
-    """The passage of an operation that an in-process proxy asks for: the same stations, with special members decided."""
+    """The passage of what an in-process proxy asks for: the same stations, with special members decided."""
 
     __slots__ = ()
 
@@ -209,13 +209,11 @@ class LocalPassage(Passage):
         text = str(refusal)
         if member == "__wrapped__":
             text = (
-                f"{self._name_of_target()}: an in-process proxy does not hand out its object; use its members, or have a "
-                "rule allow the effects unknown and reveal by name"
+                f"{self._name_of_target()}: an in-process proxy does not hand out its object; use its members, or have "
+                "a rule allow the effects unknown and reveal by name"
             )
         # Python asks whether an object has such members: to be told no, it needs an AttributeError.
-        return DeniedAttribute(
-            text, effect=refusal.effect, rule=refusal.rule, reason=refusal.reason, hint=refusal.hint
-        )
+        return DeniedAttribute(text, effect=refusal.effect, rule=refusal.rule, reason=refusal.reason, hint=refusal.hint)
 
     def _append(self, fields: dict[int, Any]) -> None:
         super()._append(fields)
@@ -227,6 +225,9 @@ class LocalPassage(Passage):
         if isinstance(raised, Raised):
             raised.unknown = Effect.UNKNOWN in self.effects
         return raised
+
+    def _is_schema(self, value: Any) -> bool:
+        return self.line is _TYPE_FACT or self.line is _IDENTITY or super()._is_schema(value)
 
     def classify(self, value: Any) -> Outcome:
         if self.operation.origin.via == MEDIATED:  # the caller is host code: nothing crosses

@@ -22,7 +22,7 @@ from proxyplane.errors import (
     ProxyPlaneError,
 )
 from proxyplane.exceptions import rebuild, rebuild_warning
-from proxyplane.membrane import Arguments
+from proxyplane.membrane import CALLED, Arguments
 from proxyplane.objects import Held
 from proxyplane.operations import Operation, Origin
 from proxyplane.passage import Outcome, Raised
@@ -75,8 +75,8 @@ class Dispatch:
                 operation = display.settled(session, operation)
             exchange.operation = operation
             outcome = session.plane.handle(operation)
-            if outcome.bundle is not None and session.conversation is not None:
-                session.conversation.displays.add(outcome.bundle)
+            if outcome.bundles and session.conversation is not None:
+                session.conversation.displays.add(outcome.bundles)
             wire = self.encode(outcome, operation)
             reply = [Kind.RESULT, number, wire, membrane.news()]
             if outcome.printed or outcome.written or outcome.heard:
@@ -149,9 +149,11 @@ class Dispatch:
             held.made_by, held.schema, held.sized = operation.id, schema, subject.sized
             held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
             if operation.verb == "getattr":
-                held.entry = self._session.membrane.member_of(
+                member = self._session.membrane.member_of(
                     self._session.table.get(operation.target), operation.member or ""
                 )
+                if member is not None and member.kind in CALLED:  # what a property gives is no function
+                    held.entry = member
 
         if operation.verb == "next":
             finished, items = outcome.value

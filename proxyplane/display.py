@@ -24,21 +24,33 @@ if TYPE_CHECKING:
     from proxyplane.operations import Operation
     from proxyplane.sessions import Session
 
-__all__ = ["MEMBERS", "RICH", "Displays", "is_rich", "line_of", "lowered", "measured", "settled", "subject"]
+__all__ = [
+    "MEMBERS",
+    "RICH",
+    "Displays",
+    "displays",
+    "draws",
+    "is_rich",
+    "line_of",
+    "lowered",
+    "measured",
+    "settled",
+    "subject",
+]
 
 MEMBER: Final = "_repr_mimebundle_"
-RICH: Final = Entry(
-    "display", "method", frozenset({Effect.REVEAL, Effect.DISPLAY}), frozenset(), "display", None, ()
-)
+RICH: Final = Entry("display", "method", frozenset({Effect.REVEAL, Effect.DISPLAY}), frozenset(), "display", None, ())
 """The line under which anything is displayed whose text a catalog line describes."""
 MEMBERS: Final = frozenset({MEMBER, "_repr_pretty_"})
 """The second one asks for the text alone."""
 _NAMED: Final = Entry("name of a figure", "method", frozenset({Effect.READ}), frozenset({"schema"}), None, None, ())
 _FIGURE: Final = ("matplotlib.figure", "Figure")
+_SHOW: Final = "matplotlib.pyplot.show"
 _HTML: Final = (("pandas", "DataFrame"), ("polars", "DataFrame"))
 """Types whose own `_repr_html_` shows the rows that their repr shows."""
 _MOST: Final = 200
 _MOST_CHARS: Final = 32 << 20
+_CUT: Final = "... display cut: this run displayed too much ..."
 _MOST_PIXELS: Final = 1 << 24
 
 
@@ -48,17 +60,16 @@ class Displays:
     def __init__(self) -> None:
         self._bundles: list[dict[str, Any]] = []
         self._chars = 0
+        self._cut = False
 
-    def add(self, bundle: dict[str, Any]) -> None:
-        """Keep a bundle; what goes beyond the bound is left out and named."""
-        size = sum(map(len, bundle.values()))
-        if len(self._bundles) >= _MOST or self._chars + size > _MOST_CHARS:
-            if len(self._bundles) <= _MOST:
-                self._bundles.append({"text/plain": "... display cut: this run displayed too much ..."})
-                self._chars = _MOST_CHARS
-            return
-        self._bundles.append(bundle)
-        self._chars += size
+    def add(self, bundles: list[dict[str, Any]]) -> None:
+        """Keep bundles; what goes beyond the bound is left out, which the last one says."""
+        for bundle in bundles:
+            self._chars += sum(map(len, bundle.values()))
+            if self._cut:
+                return
+            self._cut = len(self._bundles) >= _MOST or self._chars > _MOST_CHARS
+            self._bundles.append(bundle if not self._cut else {"text/plain": _CUT})
 
     def all(self) -> list[dict[str, Any]]:
         """All of them, in order."""
@@ -86,19 +97,33 @@ def line_of(value: Any, member: str, catalog: Catalog) -> Entry | None:
     return RICH if entry is not None and "__repr__" in entry.dunders else None
 
 
-def measured(value: Any) -> Facts:
-    """Rows and cells that the bundle of a value shows: those of its repr; of a figure the points that it draws."""
-    return _drawn(value) if _is(type(value), *_FIGURE) else hosts.shown(value)
+def displays(line: Entry | None) -> bool:
+    """Whether it is a line of displaying something with its content."""
+    return line is RICH or (line is not None and line.name == _SHOW)
 
 
-def subject(found: Subject, session: Session, value: Any) -> Subject:
-    """What displaying a value is about: a figure may draw from everything that was granted, whatever it was made from.
+def measured(line: Entry | None, value: Any) -> Facts:
+    """Rows and cells that displaying a value shows: those of its repr; of a figure the points that it draws."""
+    if line is RICH:
+        return _drawn(value) if _is(type(value), *_FIGURE) else hosts.shown(value)
+    each = [_drawn(figure) for figure in _open_figures()]
+    if any(facts.rows is None for facts in each):
+        return Facts()
+    return Facts(sum(facts.rows or 0 for facts in each), sum(facts.cells or 0 for facts in each), None)
 
-    (`plt.plot(df.x)` draws into a figure that was made from nothing.)
+
+def draws(line: Entry, value: Any) -> bool:
+    """Whether an operation on this value is about a figure or a part of one."""
+    return line.name.startswith("matplotlib.") or (line is RICH and _is(type(value), *_FIGURE))
+
+
+def subject(found: Subject, session: Session) -> Subject:
+    """What an operation on a figure is about: it may hold anything that was granted, whatever it was made from.
+
+    (`plt.plot(df.x)` draws into a figure that was made from nothing; `plt.gca().lines[0].get_xdata()` gives x back.)
     """
-    if _is(type(value), *_FIGURE):
-        for held in session.grants.objects.values():
-            found = joined(found, held)
+    for held in session.grants.objects.values():
+        found = joined(found, held)
     return found
 
 
@@ -118,14 +143,24 @@ def settled(session: Session, operation: Operation) -> Operation:
     return operation._replace(verb="repr", member=None, args=())
 
 
-def lowered(line: Entry | None, value: Any) -> tuple[str, dict[str, Any] | None] | None:
-    """Text and bundle of a value, where this line is one of displaying; None under every other line."""
+def lowered(line: Entry | None, value: Any) -> tuple[str | None, list[dict[str, Any]]] | None:
+    """Text and bundles of a value, where this line is one of displaying; None under every other line."""
     if line is _NAMED:
-        return repr(value), None
-    if line is not RICH:
+        return repr(value), []
+    if not displays(line):
         return None
-    found = bundle(value)
-    return found["text/plain"], found
+    if line is RICH:
+        found = bundle(value)
+        return found["text/plain"], [found]
+    bundles = [bundle(figure) for figure in _open_figures()]
+    sys.modules["matplotlib._pylab_helpers"].Gcf.figs.clear()  # as in a notebook, the next plot begins a new figure
+    return None, bundles
+
+
+def _open_figures() -> list[Any]:
+    """pyplot's figures, which are the session's own while it lowers."""
+    managers = sys.modules["matplotlib._pylab_helpers"].Gcf.figs.values()
+    return [manager.canvas.figure for manager in managers]
 
 
 def bundle(value: Any) -> dict[str, Any]:
@@ -143,8 +178,8 @@ def bundle(value: Any) -> dict[str, Any]:
 
 def _png(figure: Any) -> bytes:
     matplotlib = sys.modules["matplotlib"]
-    text: Any = sys.modules["matplotlib.text"].Text  # type: ignore[attr-defined]
-    if matplotlib.rcParams["text.usetex"] or any(each.get_usetex() for each in figure.findobj(text)):  # type: ignore[attr-defined]
+    text: Any = sys.modules["matplotlib.text"].Text
+    if matplotlib.rcParams["text.usetex"] or any(each.get_usetex() for each in figure.findobj(text)):
         raise Denied(
             "a figure with usetex cannot be displayed: TeX would run as a process of the host",
             effect=Effect.PROCESS,
@@ -195,32 +230,29 @@ def _names_something(text: str) -> bool:
 
 
 def _points(artist: Any) -> tuple[int, int] | None:
-    module = sys.modules.get
-    if isinstance(artist, _kinds(module("matplotlib.text"), "Text")):
+    """Rows and cells that one artist draws; None for a kind that is not known."""
+    if _is_a(artist, "matplotlib.text", "Text"):
         return (1, 1) if artist.get_text() else (0, 0)
-    if isinstance(artist, _kinds(module("matplotlib.lines"), "Line2D")):
+    if _is_a(artist, "matplotlib.lines", "Line2D"):
         count = len(artist.get_xdata(orig=False))
         return count, 2 * count
-    if isinstance(artist, _kinds(module("matplotlib.collections"), "Collection")):
+    if _is_a(artist, "matplotlib.collections", "Collection"):
         values = artist.get_array()
-        count = max(
-            len(artist.get_offsets()),
-            sum(len(path.vertices) for path in artist.get_paths()),
-            int(values.size) if values is not None else 0,
-        )
+        corners = sum([len(path.vertices) for path in artist.get_paths()])
+        count = max(len(artist.get_offsets()), corners, int(values.size) if values is not None else 0)
         return count, 2 * count
-    if isinstance(artist, _kinds(module("matplotlib.patches"), "Patch")):
-        return 1, 2
-    if isinstance(artist, _kinds(module("matplotlib.image"), "AxesImage")):
-        size = artist.get_array()
-        return (int(size.shape[0]), int(size.size)) if size is not None else (0, 0)
-    if isinstance(artist, _kinds(module("matplotlib.axis"), "Axis")) or isinstance(
-        artist, (*_kinds(module("matplotlib.spines"), "Spine"), *_kinds(module("matplotlib.legend"), "Legend"))
-    ):
+    if _is_a(artist, "matplotlib.image", "AxesImage"):
+        pixels = artist.get_array()
+        return (int(pixels.shape[0]), int(pixels.size)) if pixels is not None else (0, 0)
+    if any(_is_a(artist, *kind) for kind in _FRAMEWORK):
         return 0, 0
-    return None
+    return (1, 2) if _is_a(artist, "matplotlib.patches", "Patch") else None
 
 
-def _kinds(module: Any, name: str) -> tuple[type, ...]:
-    kind = getattr(module, name, None)
-    return (kind,) if isinstance(kind, type) else ()
+_FRAMEWORK: Final = (("matplotlib.axis", "Axis"), ("matplotlib.spines", "Spine"), ("matplotlib.legend", "Legend"))
+"""Parts of axes that show no data; words in them are counted with the axes."""
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(value, kind)

@@ -35,7 +35,8 @@ _COMPILED = frozenset(
     a an and any are argument arguments array arrays as at attribute attributes axis bad base be been boolean
     bool bounds broadcast builtin by bytes callable cannot cast casting comparison conversion convert converted
     could data date datetime dimension dimensional dimensions divide division does dtype dtypes element elements
-    encountered underflow empty error exceeds expected expects failed field first float for found from function get given got greater
+    empty encountered error exceeds expected expects failed field first float for found from function get given got
+    greater underflow
     has have in incompatible index indexable indexed indexer indexers indices input instance instances int
     integer integers into invalid is it item items iterable iterator key keys keyword label length less like
     list literal long loop matching method mismatch missing more multiple must name names nan negative no non
@@ -46,6 +47,13 @@ _COMPILED = frozenset(
     ufunc unable unexpected unhashable unknown unorderable unpack unsupported use using valid value values was
     were when which with without wrong zero NoneType NaN NaT NA None True False Series DataFrame Index Timestamp
     Timedelta DatetimeIndex ndarray
+    aggregation aggregate available call categorical collect columns comparing compatible consider context defined dtype
+    duplicate enable ensure equal evaluate exist existing exists expression expressions filter find following function
+    group hint incorrect inferred join joined joining lazy lengths list literal map match mean nested occurred operator
+    original output perform plan predicate produced python_udf query resolved resolving return returned returns schema
+    select selected selector setting sort specify strict struct supertype this try unit units unsupported valid
+    Boolean Categorical Date Datetime Duration Expr Float32 Float64 Int16 Int32 Int64 Int8 LazyFrame Null Object String
+    Struct Time UInt16 UInt32 UInt64 UInt8 Utf8
     """.split()
 )
 

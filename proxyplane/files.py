@@ -327,9 +327,9 @@ class Files:
         hidden = self._hidden.get(place.identity) if place.identity is not None else None
         if hidden is not None:
             raise NotGranted(f"{shown}: is {hidden}")
-        if place.effect is Effect.FS_WRITE and place.kind == "file" and place.status is not None:
-            if place.status.st_nlink > 1:
-                raise NotGranted(f"{shown}: has a second name (hard link), so where a write would go is not known")
+        single = place.kind != "file" or place.status is None or place.status.st_nlink == 1
+        if place.effect is Effect.FS_WRITE and not single:
+            raise NotGranted(f"{shown}: has a second name (hard link), so where a write would go is not known")
 
     def _reaches(self, effect: Effect, parts: Parts, *, making: bool) -> bool:
         if effect is Effect.FS_READ:
@@ -344,7 +344,8 @@ class Files:
 
     def granted(self) -> str:
         """What is granted, in words."""
-        return f"[fs] grants below its root: reading {in_words(self.read.patterns)}; writing {in_words(self.write.patterns)}"
+        reading, writing = in_words(self.read.patterns), in_words(self.write.patterns)
+        return f"[fs] grants below its root: reading {reading}; writing {writing}"
 
     def lineage(self, place: Place) -> Lineage:
         """What reading this file gives: its own name, and what a host library wrote into it in this plane."""
@@ -434,7 +435,7 @@ def open_again(place: Place, given: OpenFile) -> Any:
     """
     writing = given.effect is Effect.FS_WRITE
     flags = os.O_RDONLY if not writing else os.O_WRONLY | (os.O_APPEND if given.mode[0] == "a" else 0)
-    file: Any = open(place.open(flags), "wb" if writing else "rb")
+    file: Any = open(place.open(flags), "wb" if writing else "rb")  # noqa: SIM115 - host code uses it
     if given.mode[0] != "a":
         file.seek(given.position)
     if "b" in given.mode:

@@ -6,6 +6,7 @@ places that were found, decided and recorded (`proxyplane.access`), never a path
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -87,8 +88,8 @@ class Folder:
             if len(content) <= CONTENT_BYTES:
                 return content
         raise ValueError(
-            f"the file is larger than the {CONTENT_BYTES:,} bytes that can be read here; let a library on the host read "
-            "it, as pandas.read_csv(path) does"
+            f"the file is larger than the {CONTENT_BYTES:,} bytes that can be read here; let a library of the "
+            "host read it, as pandas.read_csv(path) does"
         )
 
     def open(self, place: Place, how: str) -> int:
@@ -209,10 +210,8 @@ class Folder:
                         f"{place.text!r}: the folder above it does not exist", effect=place.effect,
                         hint=self._files.granted(),
                     )  # fmt: skip
-                try:
+                with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o777, dir_fd=at)
-                except FileExistsError:
-                    pass
                 below = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
                 os.close(at)
                 at = below

@@ -28,6 +28,7 @@ class Grants:
         objects: the entry behind each granted name: of the projection, where there is one.
         attenuated: whether any capability says something beyond the policy.
         known: column labels that the agent knows by right.
+        widths: cells of one row of each granted object, where it has rows.
         projected: granted names whose object is a projection, in memory of its own.
     """
 
@@ -36,6 +37,7 @@ class Grants:
         self._capabilities: dict[str, Capability] = {}
         self.objects: dict[str, Held] = {}
         self.attenuated = False
+        self.widths: dict[str, int | None] = {}
         self.projected: set[str] = set()
         self.known: set[Any] = set()
 
@@ -70,6 +72,7 @@ class Grants:
         held.roots |= {name}
         held.labels |= facts.labels if facts is not None else frozenset()
         self.objects[name] = held
+        self.widths[name] = hosts.width(shown)
         (self.projected.add if shown is not value else self.projected.discard)(name)
         granted = self._capabilities[name] = capability if capability is not None else mint(name)
         granted.narrowed = lambda: self._narrowed(granted)

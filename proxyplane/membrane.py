@@ -29,7 +29,7 @@ from proxyplane.files import OpenFile, opened
 from proxyplane.objects import Held, ObjectTable
 from proxyplane.transport.wire import LEAVES, Limits, Tag, decode_leaf, encode_int
 
-__all__ = ["CARRIED", "CONTAINER", "NOTHING", "REFERENCE", "VALUE", "Arguments", "Membrane"]
+__all__ = ["CALLED", "CARRIED", "CONTAINER", "NOTHING", "REFERENCE", "VALUE", "Arguments", "Membrane"]
 
 NOTHING: Final = "none"
 VALUE: Final = "value"
@@ -47,6 +47,8 @@ _BUILDERS: Final[dict[int, Callable[[Any], Any]]] = {
 }
 _DIRECT: Final = frozenset({str, bool, bytes, type(None)})
 """Types whose values are their own wire form."""
+_PERFORMED: Final = frozenset({"zeroed", "state", "random", "replaced"})
+"""Flags of what only the plane may perform, in its own way."""
 _FUNCTIONS: Final = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -62,7 +64,7 @@ _BUILTINS: Final[dict[str, Any]] = {
         "int float str bool complex bytes list dict set frozenset tuple object sum min max len abs any all round sorted"
     ).split()
 }
-_CALLED: Final = frozenset({"method", "classmethod", "function"})
+CALLED: Final = frozenset({"method", "classmethod", "function"})
 _BUILTIN_NAMES: Final = {id(value): name for name, value in _BUILTINS.items()}
 _DESCRIPTORS: Final = (property, types.GetSetDescriptorType, types.MemberDescriptorType)
 _BUFFERS: Final[dict[str, tuple[Any, type]]] = {"StringIO": (io.StringIO, str), "BytesIO": (io.BytesIO, bytes)}
@@ -428,7 +430,7 @@ class Membrane:
         entry = self.member_of(held, member)
         if entry is None:
             return self._mediate(held, member, member)
-        if entry.kind not in _CALLED:  # to fetch a property is an operation, which nobody has decided here
+        if entry.kind not in CALLED:  # to fetch a property is an operation, which nobody has decided here
             raise ProtocolError("a bound attribute that is not a method or function")
         return self._callable(held, member, entry, getattr(held.value, member, None), found)
 
@@ -450,7 +452,7 @@ class Membrane:
             harmless
             and entry is not None
             and real is not None
-            and not entry.flags & {"zeroed"}
+            and not entry.flags & _PERFORMED
             and entry.prints is None
         ):
             found.mediated.append(entry)

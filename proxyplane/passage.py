@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyplane import display, hosts, warned
 from proxyplane.access import Access, is_folder, measure, open_paths
+from proxyplane.amounts import Source, spread
 from proxyplane.catalog import Entry, Expected
 from proxyplane.decisions import Decision, Facts, Request
 from proxyplane.effects import LOOKING, Effect
@@ -35,6 +36,7 @@ _REVEAL_BY_CALLBACK = frozenset({Effect.REVEAL, Effect.CALLBACK})
 """A function of the guest formats what is shown."""
 _NO_FACTS = Facts()
 _NO_FLAGS: frozenset[str] = frozenset()
+_DRAWING = frozenset({"state"})
 _NOTHING_SHOWN = Facts(0, 0, 0)
 _ONE = Facts(1, 1, None)
 _VIA = {"callback": "callback"}
@@ -95,7 +97,7 @@ class Outcome(NamedTuple):
     """What it wrote into the agent's buffers."""
     heard: list[warned.Heard] = []  # noqa: RUF012 - replaced, never changed in place
     """Warnings that host code issued."""
-    bundle: dict[str, Any] | None = None
+    bundles: list[dict[str, Any]] = []  # noqa: RUF012 - replaced, never changed in place
     """What it displays, which does not cross to the guest."""
 
 
@@ -116,6 +118,8 @@ class Plan(NamedTuple):
 
     line: Entry | None
     expected: Expected
+    drawn: bool
+    """It is about a figure: see `display.subject`."""
 
 
 class Passage:
@@ -130,7 +134,7 @@ class Passage:
     """
 
     __slots__ = (
-        "_performed", "_schema_line", "_single", "_skipped", "access", "bundle", "decision", "effects", "expected", "facts", "line",
+        "_drawn", "_performed", "_schema_line", "_single", "_skipped", "access", "bundles", "decision", "effects", "expected", "facts", "line",
         "operation", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
         "written",
     )  # fmt: skip
@@ -143,11 +147,9 @@ class Passage:
         self.session = session
         self.plane = plane = session.plane
         self.operation = operation
-        self.bundle: dict[str, Any] | None = None
+        self.bundles: list[dict[str, Any]] = []
         self.target = target = session.table.get(operation.target)
-        self.subject: Subject = subject_of(
-            session.table, target, operation.inputs, operation.verb in _ELEMENTWISE
-        )
+        self.subject: Subject = subject_of(session.table, target, operation.inputs, operation.verb in _ELEMENTWISE)
         self.receiver: Any = target.value
         self.printed = ""
         self.written: tuple[Written, ...] = ()
@@ -161,12 +163,14 @@ class Passage:
         plan = plane.plans.get(key) if target.plain else None
         if plan is None:
             self.line = line = self._find_line()
-            plan = Plan(line, Expected(line.effects if line is not None else _UNKNOWN, (), ()))
+            expected = Expected(line.effects if line is not None else _UNKNOWN, (), ())
+            plan = Plan(line, expected, line is not None and display.draws(line, target.value))
             if target.plain and line is not None and line not in _MADE_UP:
                 plane.plans[key] = plan
         self.line = plan.line
-        if self.line is display.RICH:
-            self.subject = display.subject(self.subject, session, target.value)
+        self._drawn = plan.drawn
+        if plan.drawn:
+            self.subject = display.subject(self.subject, session)
         self.expected = plan.expected
         if operation.joined or (plan.line is not None and (plan.line.params or "keeps" in plan.line.flags)):
             self.expected = self._expect()
@@ -215,7 +219,7 @@ class Passage:
                 self._unbound()
             return line if line is None or line.kind != "property" else None
         settable = line is not None and "settable" in line.flags
-        if settable or (target.kind is not None and target.kind.dynamic and hosts.has_dynamic(target.value, member)):
+        if settable or (target.kind is not None and target.kind.dynamic and hosts.may_set(target.value, member)):
             return _OPTION_SET if hosts.is_options(target.value) else _DYNAMIC_SET
         return None
 
@@ -283,19 +287,33 @@ class Passage:
             return _NOTHING_SHOWN
         if line.reveals not in _BEFOREHAND:
             return _ONE
-        return self._facts_of(self._measured(), shown=line.reveals == "display")
+        measured = self._measured()
+        displayed = line.reveals == "display"
+        return self._spread(self._facts_of(measured, shown=displayed), None, measured, displayed=displayed)
+
+    def _spread(self, amount: Facts, shown: Any, receiver: Any, *, displayed: bool = False) -> Facts:
+        session, roots = self.session, self.subject.roots
+        source = Source(tuple([session.grants.widths.get(root) for root in roots]), session.dispatch.knows)
+        if displayed:
+            return session.state.perform(lambda: spread(amount, shown, receiver, source, displayed=True))
+        return spread(amount, shown, receiver, source)
 
     def _measured(self) -> Any:
         """The object whose content is shown: the receiver; of a module's function the first argument."""
         receiver = self.receiver
-        if receiver is self.target.value and (isinstance(receiver, types.ModuleType) or self.target.entry is not None):
+        function = self.operation.verb == "call" and self.operation.member is None and self.target.entry is not None
+        if receiver is self.target.value and (isinstance(receiver, types.ModuleType) or function):
             return self.operation.args[0] if self.operation.args else None
         return receiver
 
     def _facts_of(self, value: Any, *, shown: bool = False) -> Facts:
-        look = display.measured if self.line is display.RICH else hosts.shown
+        line = self.line
+
+        def look() -> Facts:
+            return display.measured(line, value) if display.displays(line) else hosts.shown(value)
+
         try:
-            return self.session.state.perform(lambda: look(value)) if shown else hosts.facts(value)
+            return self.session.state.perform(look) if shown else hosts.facts(value)
         except Exception:  # an object that its library lets exist but cannot measure: not known, so not shown
             return _NO_FACTS
 
@@ -437,7 +455,7 @@ class Passage:
         try:
             if self.access is not None:
                 operation = self.access.given(operation, line, self._skipped)
-            flags = line.flags if line is not None else _NO_FLAGS
+            flags = _DRAWING if self._drawn else line.flags if line is not None else _NO_FLAGS
             return self.session.state.perform(lambda: self._lowered(operation), flags)
         except Exception as error:
             raise self._raised(error if self.access is None else self.access.native(error)) from None
@@ -454,9 +472,9 @@ class Passage:
 
     def _lowered(self, operation: Operation) -> Any:
         line, target, member = self.line, self.target.value, operation.member
-        displayed = display.lowered(line, target) if member in display.MEMBERS else None
+        displayed = display.lowered(line, target) if member in display.MEMBERS or self._drawn else None
         if displayed is not None:
-            text, self.bundle = displayed
+            text, self.bundles = displayed
             return text
         if line is ABSENT:  # not getattr: an object may make up what a static look does not find
             return absent(target, member)
@@ -544,14 +562,14 @@ class Passage:
         show = True
         if self.printed and not schema and self.facts is None:
             self._reveal_text(self.printed)
-        if self.written and not schema and self.facts is None:
+        if self.written and not schema and not (line is not None and line.reveals == "receiver"):
             self._reveal_written()
         if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
             show = self._reveal(value, form, fresh)
         form = form if show else REFERENCE
         heard = self._heard() if self.session.heard else []
         return Outcome(
-            value, form, fresh, show, schema, self.subject, line, self.printed, self.written, heard, self.bundle
+            value, form, fresh, show, schema, self.subject, line, self.printed, self.written, heard, self.bundles
         )
 
     def _is_schema(self, value: Any) -> bool:
@@ -601,6 +619,8 @@ class Passage:
             amount = self._facts_of(self._measured())  # one text that can hold the content of every row
         if not self.subject.roots:
             amount = _NOTHING_SHOWN
+        elif form == CONTAINER or isinstance(value, tuple):
+            amount = self._spread(amount, value[1] if self.operation.verb == "next" else value, self.receiver)
         effects = self.effects | _REVEAL
         quiet = form == CARRIED  # without its content the handle still crosses, which is no refusal
         if not quiet:
@@ -635,7 +655,9 @@ class Passage:
         if self.line is not None and self.line.prints and type(contents[0]) is str:
             self._reveal_text(contents[0])
         else:
-            self._reveal_amount(self._facts_of(self._measured()) if self.subject.roots else _NOTHING_SHOWN)
+            measured = self._measured()
+            amount = self._spread(self._facts_of(measured), None, measured) if self.subject.roots else _NOTHING_SHOWN
+            self._reveal_amount(amount)
 
     def _reveal_amount(self, amount: Facts) -> None:
         self._add_reveal()

@@ -20,12 +20,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from proxyplane.callables import GuestCallable
 from proxyplane.hosts.swapped import Random, Table, printing, tables
 
 __all__ = ["SessionState"]
+
+_T = TypeVar("_T")
 
 _TOUCHING: Final = frozenset({"state", "random"})
 """Catalog flags of what changes state of the process."""
@@ -75,7 +77,7 @@ class SessionState:
         """The thread that runs in that context."""
         self._turn: _Turn | None = None
 
-    def perform(self, function: Callable[[], Any], flags: frozenset[str] = frozenset()) -> Any:
+    def perform(self, function: Callable[[], _T], flags: frozenset[str] = frozenset()) -> _T:
         """Do something with the host's libraries, with this session's state in place.
 
         Args:
@@ -101,7 +103,7 @@ class SessionState:
                 with _GATE.turn:
                     _GATE.turn.notify_all()
 
-    def _in_turn(self, function: Callable[[], Any], flags: frozenset[str]) -> Any:
+    def _in_turn(self, function: Callable[[], _T], flags: frozenset[str]) -> _T:
         changes = not flags.isdisjoint(_TOUCHING)
         if changes:
             self._become_private(flags)
@@ -109,7 +111,8 @@ class SessionState:
             self._wait_for_the_hosts()
             return function()
         turn = self._acquire()
-        turn.changes = turn.changes or changes
+        if changes:
+            self._watch(turn)
         try:
             return self._run(function)
         finally:
@@ -123,10 +126,17 @@ class SessionState:
                 self._context = contextvars.copy_context()
                 _GATE.private += 1
                 self.private = True
-            for name, table in tables():
-                self._tables.setdefault(name, table())
+            for name, make in tables():
+                self._add(name, make)
             if "random" in flags and "numpy" in sys.modules:
-                self._tables.setdefault("numpy.random", Random())
+                self._add("numpy.random", Random)
+
+    def _add(self, name: str, make: Callable[[], Table]) -> None:
+        if name in self._tables:
+            return
+        table = self._tables[name] = make()
+        if self._turn is not None:  # inside a lowering for which the others are in place already
+            table.enter()
 
     def _wait_for_the_hosts(self) -> None:
         """Until the host's own state is in place; then no session swaps while this thread is known to run."""
@@ -141,7 +151,7 @@ class SessionState:
         """Whether this is part of a lowering that a waiting session waits for."""
         return any(owner is self and other != thread for other, owner in list(_GATE.running.items()))
 
-    def _run(self, function: Callable[[], Any]) -> Any:
+    def _run(self, function: Callable[[], _T]) -> _T:
         thread = get_ident()
         with _GATE.turn:
             entered = self._inside
@@ -167,6 +177,13 @@ class SessionState:
             self._own(turn)
             return turn
 
+    def _watch(self, turn: _Turn) -> None:
+        """An operation of this turn may change the state."""
+        with _GATE.turn:
+            turn.changes = True
+            for table in self._tables.values():
+                table.watch()
+
     def _own(self, turn: _Turn) -> None:
         """Wait until nobody else lowers, then swap in. Holds the gate's lock."""
         gate = _GATE
@@ -185,6 +202,8 @@ class SessionState:
         try:
             for table in self._tables.values():
                 table.enter()
+                if turn.changes:
+                    table.watch()
         except BaseException:
             self._restore(turn)
             raise
@@ -206,7 +225,7 @@ class SessionState:
         """Put back what the host had. Holds the gate's lock."""
         try:
             for table in reversed(self._tables.values()):
-                table.leave(turn.changes)
+                table.leave()
         finally:
             self._turn = None
             _GATE.owner = None

@@ -90,7 +90,9 @@ def _show(shown: Any) -> None:
 def _codes() -> list[types.CodeType]:
     codes: list[types.CodeType] = []
     frame: types.FrameType | None = sys._getframe(2)
-    while frame is not None and len(codes) < _MAX_FRAMES and frame.f_globals.get("__name__") != "proxyplane.lowering":
+    while frame is not None and len(codes) < _MAX_FRAMES:
+        if str(frame.f_globals.get("__name__")).startswith("proxyplane."):
+            break  # further out is the host's own program, whose texts are nobody's templates
         codes.append(frame.f_code)
         frame = frame.f_back
     return codes

@@ -120,6 +120,9 @@ class _Judgement:
         elif action == "sql":
             if not isinstance(value, str) or _SQL_OUT.search(value):
                 self.effects.add(Effect.UNKNOWN)
+        elif action == "whole":
+            if isinstance(value, (tuple, list)):
+                self.effects.add(Effect.UNKNOWN)
         elif action == "plain":
             if value is not None and type(value) not in _PLAIN_VALUES:
                 self.effects.add(Effect.UNKNOWN)

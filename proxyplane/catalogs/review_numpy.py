@@ -1,9 +1,9 @@
 """Hand decisions about numpy.
 
 Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `view` of another type, `setflags`, `resize`,
-`from_dlpack`, `as_strided`), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`),
-process-wide state (`seterr*`, `set_printoptions`, `errstate`, `setbufsize`), texts that are evaluated in the caller's
-frames (`bmat`), pickles, compilers and test runners.
+`from_dlpack`, `as_strided`), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`), process-wide state
+that no session can have for itself (`seterrcall`, `setbufsize`, `set_bit_generator`), texts that are evaluated in the
+caller's frames (`bmat`), pickles, compilers and test runners.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ REVIEW = Review(
             )
             for name in ("IndexExpression", "RClass", "CClass", "nd_grid", "MGridClass", "OGridClass")
         ),
-        TypeReview("numpy:broadcast", only=frozenset("__iter__ __next__ index nd ndim numiter reset shape size".split())),
+        TypeReview(
+            "numpy:broadcast", only=frozenset("__iter__ __next__ index nd ndim numiter reset shape size".split())
+        ),
         TypeReview(
             "numpy:flatiter",
             make=None,
@@ -205,7 +207,7 @@ REVIEW = Review(
         ).split(),
         "numpy.char": ("chararray",),
         "numpy.strings": (),
-        "numpy.rec": ("fromfile", "recarray", "format_parser", "array"),
+        "numpy.rec": ("fromfile", "fromstring", "recarray", "format_parser", "array"),
         "numpy.dtypes": (),
         "numpy.exceptions": (),
         "numpy.polynomial": ("only", *_POLYNOMIALS, *_POWER_SERIES),
@@ -214,7 +216,9 @@ REVIEW = Review(
             for name in _POWER_SERIES
         },
         "numpy.lib": ("only", "scimath", "stride_tricks"),
-        "numpy.lib.stride_tricks": ("only", "sliding_window_view", "broadcast_to", "broadcast_arrays", "broadcast_shapes"),
+        "numpy.lib.stride_tricks": (
+            "only sliding_window_view broadcast_to broadcast_arrays broadcast_shapes".split()
+        ),
         "numpy.lib.scimath": (),
         "numpy.testing": (
             "only assert_ assert_allclose assert_almost_equal assert_approx_equal "
@@ -241,7 +245,6 @@ REVIEW = Review(
         "numpy.emath": "module",
         "numpy.frombuffer": "function compute buffer@0:plain",
         "numpy.fromstring": "function compute string@0:plain",
-        "numpy.rec.fromstring": "function compute datastring@0:plain",
         "ndarray.shape": "property read schema fresh settable",
         "ndarray.flags": "property read",
         "ndarray.flat": "property read settable",

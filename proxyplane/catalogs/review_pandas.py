@@ -1,7 +1,7 @@
 """Hand decisions about pandas.
 
 Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load
-and run back ends), options, registration of accessors and dtypes, databases, methods of `col` (they run later than they are
+and run back ends), registration of accessors and dtypes, databases, methods of `col` (they run later than they are
 named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
 """
 

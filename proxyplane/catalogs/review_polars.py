@@ -1,10 +1,11 @@
 """Hand decisions about polars.
 
-Left out on purpose: SQL (a table function of a query opens files, and names are looked up in the frames of the caller),
-plans that are read back (they unpickle functions), plugins and namespaces (shared libraries, classes of everybody),
-remote engines, lake and catalog formats, databases, the clipboard, sinks into partitions, `Config`, string caches, seeds
-and other state of the whole process, `show_graph`, `inspect`, `flags`. The categories of a `Categorical` are one table
-for the whole process, so nothing that decodes numbers through it (`cat.to`, `Categories`) is described.
+Left out on purpose: SQL (a table function of a query opens files, and names are looked up in the frames of the
+caller), plans that are read back (they unpickle functions), plugins and namespaces (shared libraries, classes of
+everybody), remote engines, lake and catalog formats, databases, the clipboard, sinks into partitions, `Config`,
+string caches, seeds and other state of the whole process, `show_graph`, `inspect`, `flags`. The categories of a
+`Categorical` are one table for the whole process, so nothing that decodes numbers through it (`cat.to`, `Categories`)
+is described.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _EXPR = ("polars.expr.expr.Expr",)
 _DTYPE = ("polars.datatypes.classes.DataType",)
 _GROUPS = "NumericType IntegerType SignedIntegerType UnsignedIntegerType FloatType TemporalType NestedType".split()
 _DTYPE_LINES = frozenset(
-    "base_type from_python is_ is_decimal is_float is_integer is_nested is_numeric is_object is_signed_integer is_temporal "
+    "base_type from_python is_ is_decimal is_float is_integer is_nested is_numeric "
+    "is_object is_signed_integer is_temporal "
     "is_unsigned_integer to_dtype_expr to_python is_extension __eq__ __ne__ __hash__ __repr__ __str__ max min".split()
 )
 _FIELDS = ("inner", "fields", "time_unit", "time_zone", "precision", "scale", "size", "shape", "width", "categories")
@@ -35,7 +37,8 @@ _ERRORS = tuple(
 _NAMESPACES = (
     *(f"polars.expr.{module}:Expr{name}" for module, name in (
         ("array", "ArrayNameSpace"), ("binary", "BinaryNameSpace"), ("categorical", "CatNameSpace"),
-        ("datetime", "DateTimeNameSpace"), ("list", "ListNameSpace"), ("map", "MapNameSpace"), ("meta", "MetaNameSpace"),
+        ("datetime", "DateTimeNameSpace"), ("list", "ListNameSpace"), ("map", "MapNameSpace"),
+        ("meta", "MetaNameSpace"),
         ("name", "NameNameSpace"), ("string", "StringNameSpace"), ("struct", "StructNameSpace"),
     )),
     *(f"polars.series.{module}:{name}" for module, name in (
@@ -81,7 +84,10 @@ REVIEW = Review(
         TypeReview("polars.expr.whenthen:Then", _EXPR, make=None, hashable=False),
         TypeReview("polars.expr.whenthen:ChainedThen", _EXPR, make=None, hashable=False),
         TypeReview(
-            "polars.functions.col:Col", meta=('dynamic = "fields"',), only=frozenset(("__call__", "__repr__")), make=None
+            "polars.functions.col:Col",
+            meta=('dynamic = "fields"',),
+            only=frozenset(("__call__", "__repr__")),
+            make=None,
         ),
         *(TypeReview(path, make=None) for path in _NAMESPACES),
         *(
@@ -107,12 +113,15 @@ REVIEW = Review(
         "polars": (
             "Catalog CompatLevel Config Categories CredentialProvider CredentialProviderAWS CredentialProviderAzure "
             "CredentialProviderFunction CredentialProviderGCP Engine FileProviderArgs GPUEngine InMemoryEngine "
-            "ParquetDecryptionProperties ParquetEncryptionProperties PartitionBy RemoteEngine SQLContext ScanCastOptions "
+            "ParquetDecryptionProperties ParquetEncryptionProperties PartitionBy "
+            "RemoteEngine SQLContext ScanCastOptions "
             "StreamingEngine StringCache api build_info catalog collect_all_async config convert defer delete_iceberg "
-            "disable_string_cache enable_string_cache from_torch functions get_extension_type interchange io jemalloc_conf "
+            "disable_string_cache enable_string_cache from_torch functions "
+            "get_extension_type interchange io jemalloc_conf "
             "override plugins read_clipboard read_database read_database_uri read_delta register_extension_type "
             "scan_arrow_c_stream scan_delta scan_external_reader scan_iceberg scan_lance scan_pyarrow_dataset "
-            "set_random_seed show_versions sql sql_expr string_cache unregister_extension_type using_string_cache wrap_df "
+            "set_random_seed show_versions sql sql_expr string_cache "
+            "unregister_extension_type using_string_cache wrap_df "
             "wrap_s from_dataframe"
         ).split(),
         "polars.selectors": ("only", *_selectors.__all__),
@@ -137,7 +146,8 @@ REVIEW = Review(
         "polars.json_normalize": "function compute encoder:never",
         **{f"DataFrame.{name}": _known(f"method compute reveals=receiver {_FILE_RULES}", getattr(pl.DataFrame, name))
            for name in (*_WRITES, *_FILES)},
-        **{f"LazyFrame.{name}": _known(f"method compute {_SINK_RULES}", getattr(pl.LazyFrame, name)) for name in _SINKS},
+        **{f"LazyFrame.{name}": _known(f"method compute {_SINK_RULES}", getattr(pl.LazyFrame, name))
+           for name in _SINKS},
         "DataFrame.glimpse": "method reveal reveals=receiver prints=return_type",
         "DataFrame.to_init_repr": "method reveal reveals=receiver",
         "Series.to_init_repr": "method reveal reveals=receiver",
@@ -186,8 +196,10 @@ REVIEW = Review(
             "in_place": "mutate"},
     schema=frozenset("columns dtypes schema shape height width name dtype names len".split()),
     fresh=frozenset(
-        "rows row to_dicts to_dict get_columns partition_by item rows_by_key fold to_list first last max min mean median mode "
-        "sum product quantile std var align_frames expand_selector root_names split dtypes fields search_sorted arg_max "
+        "rows row to_dicts to_dict get_columns partition_by item rows_by_key fold "
+        "to_list first last max min mean median mode "
+        "sum product quantile std var align_frames expand_selector root_names split "
+        "dtypes fields search_sorted arg_max "
         "sum_horizontal describe head items values keys names pop popitem to_python chunk_lengths index_of get".split()
     ),
 )  # fmt: skip

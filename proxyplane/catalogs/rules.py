@@ -52,6 +52,8 @@ class Rules:
     """
 
     def __init__(self, library: str, table: dict[str, Any]) -> None:
+        if type(table) is not dict:
+            raise ValueError("rules are not a table")
         for key in table:
             if key not in _KEYS:
                 raise ValueError(f"unknown key {key!r} (rules have {', '.join(_KEYS)})")
@@ -156,6 +158,8 @@ class Rules:
         if special:
             return self._special_line(member, static)
         word = kind_word(static)
+        if word == "property" and isinstance(getattr(kind, member, None), types.FunctionType):
+            word = "method"  # a method that is there under a condition
         if word == "constant":
             return "constant" if type(static) in _PLAIN else None
         if word == "property":

@@ -1,9 +1,9 @@
 """References to lists, dicts and sets of the host: their classes inherit the built-in, and their content stays there.
 
 So `isinstance(rows, list)`, `[1] + rows`, `json.dumps(config)` and `{**config}` work, and every look at the content
-is an operation. The storage that C code would read past all methods (`heapq`, `array.array`) holds one item that refuses
-every use: such code fails, and never sees an empty list where there is a full one. No set is inherited: C code
-reads sets without asking their class.
+is an operation. The storage that C code would read past all methods (`heapq`) holds one item that refuses every use:
+such code fails, and does not find an empty list where there is a full one. No set is inherited: C code reads sets
+without asking their class.
 """
 
 from __future__ import annotations

@@ -5,12 +5,15 @@ The host makes what is displayed of its own objects and puts it into the result 
 
 from __future__ import annotations
 
+import builtins
+import sys
+import types
 from typing import Any, Final
 
 from proxyplane.errors import BudgetExceeded
 from proxyplane.guest.references import Reference, StubType
 
-__all__ = ["display", "last_text"]
+__all__ = ["display", "install", "last_text"]
 
 _MEMBER: Final = "_repr_mimebundle_"
 
@@ -28,6 +31,16 @@ def display(*objects: Any) -> None:
             value._request("call", value._handle, _MEMBER)
         else:
             print(repr(value))
+
+
+def install() -> None:
+    """Make `display` a built-in, and importable as in a notebook."""
+    builtins.display = display  # type: ignore[attr-defined]
+    module = types.ModuleType("IPython.display", "Only display(); the rest of IPython is not here.")
+    package = types.ModuleType("IPython", module.__doc__)
+    module.display = package.display = display  # type: ignore[attr-defined]
+    package.__path__ = []
+    sys.modules |= {"IPython": package, "IPython.display": module}
 
 
 def last_text(value: Any) -> str:

@@ -139,8 +139,8 @@ class Modules:
 
     def install(self) -> None:
         """Put this finder before all others, and after them the one that says why a module is missing."""
-        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
-        sys.meta_path.append(_Missing(lambda: self._granted))  # type: ignore[arg-type]
+        sys.meta_path.insert(0, self)
+        sys.meta_path.append(_Missing(lambda: self._granted))
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None

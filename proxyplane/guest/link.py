@@ -39,8 +39,8 @@ class Link:
         frame_bytes: longest frame in either direction, in bytes.
 
     The collaborators are set once, before the first frame: `encode` and `decode` turn values into wire values and
-    back, `announce` makes the classes of announced types, `failure` makes the exception of an error map, `warn` issues a
-    warning of the host here, `serve` takes every frame that is not an answer.
+    back, `announce` makes the classes of announced types, `failure` makes the exception of an error map, `warn` issues
+    a warning of the host here, `serve` takes every frame that is not an answer.
     """
 
     encode: Callable[[Any], Any]

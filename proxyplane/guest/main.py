@@ -14,9 +14,9 @@ import sys
 import types
 from typing import Any, Final
 
+from proxyplane.guest import displaying
 from proxyplane.guest.agentcode import Agentcode
 from proxyplane.guest.console import Console, NoInput
-from proxyplane.guest.displaying import display, last_text
 from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild, warn
 from proxyplane.guest.files import Files
 from proxyplane.guest.helping import give_help
@@ -84,7 +84,7 @@ class Guest:
         sys.stdin = sys.__stdin__ = NoInput()  # type: ignore[assignment,misc]
         self._modules.install()
         builtins.help = give_help  # type: ignore[assignment]
-        builtins.display = display  # type: ignore[attr-defined]
+        displaying.install()
         hide_own_frames()
 
     def loop(self, report: dict[str, Any]) -> None:
@@ -197,7 +197,7 @@ class Guest:
             value = self._execute(source, filename)
             if value is None:
                 return None, None
-            text = last_text(value)
+            text = displaying.last_text(value)
             names = self._names.__dict__
             if names.get("_") is self._last:
                 self._last = names["_"] = value

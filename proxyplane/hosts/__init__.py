@@ -23,6 +23,7 @@ __all__ = [
     "family",
     "has_dynamic",
     "labels",
+    "may_set",
     "names",
     "project",
     "schema",
@@ -242,6 +243,18 @@ def labels(value: Any) -> tuple[Any, ...] | None:
     return adapter.labels(value) if adapter is not None else None
 
 
+def width(value: Any, *, displayed: bool = False) -> int | None:
+    """Cells of one row of a table, array or column, with the levels of its index; None for anything else.
+
+    Args:
+        value: any object.
+        displayed: only as many as its repr shows under the display options in force.
+    """
+    measure = getattr(_adapter(value), "width", None)
+    found: int | None = measure(value, displayed) if measure is not None else None
+    return found
+
+
 def index_labels(value: Any) -> tuple[Any, ...] | None:
     """The labels that an index holds, level by level, and its names; None for anything else."""
     adapter = _adapter(value)
@@ -258,6 +271,17 @@ def has_dynamic(value: Any, name: str) -> bool:
     """Whether `name` is one of `names(value)`."""
     adapter = _adapter(value)
     return adapter is not None and name.isidentifier() and not name.startswith("_") and adapter.has_dynamic(value, name)
+
+
+def may_set(value: Any, name: str) -> bool:
+    """Whether the attribute `name`, one of `names(value)`, may be assigned.
+
+    (Compiled code trusts what a fit has found.)
+    """
+    if not has_dynamic(value, name):
+        return False
+    adapter: Any = _adapter(value)
+    return not hasattr(adapter, "may_set") or bool(adapter.may_set(value, name))
 
 
 def schema(value: Any) -> dict[str, Any] | None:

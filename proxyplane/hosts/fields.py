@@ -22,6 +22,8 @@ _NOTHING: Final = Facts(0, 0, 0)
 _UNKNOWN: Final = Facts()
 _REFUSED: Final = frozenset(("memory", "input", "cachedir", "location"))
 """Parameters that name files: set when the object is made, where the catalog's rules look at them."""
+_RAW: Final = frozenset("data indices indptr row col coords offsets".split())
+"""Of a sparse matrix: compiled code reads memory where these say."""
 _HIDDEN: Final = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
@@ -51,15 +53,21 @@ def shown(value: Any) -> Facts:
 def names(value: Any) -> list[str]:
     """Public attributes of the instance that are no functions, and the keys of a result."""
     found = {name: part for name, part in _attributes(value).items() if not isinstance(part, _HIDDEN)}
-    return sorted(n for n in found if type(n) is str and n.isidentifier() and not n.startswith("_"))
+    return sorted(n for n in found if type(n) is str and n.isidentifier() and n[0] != "_" and has_dynamic(value, n))
 
 
 def has_dynamic(value: Any, name: str) -> bool:
     """Whether it is one of `names` that names no file."""
-    if name in _REFUSED:
+    if name in _REFUSED or (name in _RAW and type(value).__module__.startswith("scipy.")):
         return False
     found = _attributes(value)
     return name in found and not isinstance(found[name], _HIDDEN)
+
+
+def may_set(value: Any, name: str) -> bool:
+    """Only parameters of an estimator: what was found by a fit, and the parts of a result, compiled code trusts."""
+    parameters = getattr(type(value), "get_params", None)
+    return parameters is not None and not name.endswith("_") and name in value.get_params(deep=False)
 
 
 def _attributes(value: Any) -> dict[Any, Any]:

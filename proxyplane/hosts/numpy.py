@@ -103,6 +103,16 @@ def labels(value: Any) -> tuple[Any, ...] | None:
     return tuple(fields) if isinstance(value, (np.ndarray, np.void, np.dtype)) and fields else None
 
 
+def width(value: Any, displayed: bool = False) -> int | None:
+    """Cells of one row of an array: of all its axes but the first, and of its fields."""
+    if not isinstance(value, np.ndarray) or not value.ndim:
+        return None
+    found = int(np.prod(value.shape[1:], dtype=int)) * len(value.dtype.names or (1,))
+    options = np.get_printoptions()
+    cut = displayed and value.size > options["threshold"]
+    return min(found, (2 * options["edgeitems"]) ** (value.ndim - 1) * len(value.dtype.names or (1,))) if cut else found
+
+
 def index_labels(value: Any) -> tuple[Any, ...] | None:
     """Arrays are no indexes."""
     return None

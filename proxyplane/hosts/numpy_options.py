@@ -14,12 +14,12 @@ class PrintOptions:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._args, self._kwargs = args, kwargs
-        self._before: list[dict[str, Any]] = []
+        self._before: list[Any] = []
 
     def __enter__(self) -> dict[str, Any]:
         self._before.append(np.get_printoptions())
         np.set_printoptions(*self._args, **self._kwargs)
-        return np.get_printoptions()
+        return dict(np.get_printoptions())
 
     def __exit__(self, *exit_info: object) -> None:
         if self._before:

@@ -37,6 +37,8 @@ _typing: Final = pd.api.typing
 _WINDOWS: Final = (_typing.Rolling, _typing.Window, _typing.Expanding, _typing.ExponentialMovingWindow)
 _OPTIONS: Final = type(pd.options)
 _FORMATTED: Final = (pd.Index, pd.api.extensions.ExtensionArray)
+_AUTO_COLUMNS: Final = 64
+"""More than fit on any terminal: what `display.max_columns = 0` leaves to its width."""
 _ARRAY_ITEMS: Final = 10
 """Of a long index or array pandas shows this many items at each end; of a categorical half of it."""
 
@@ -175,6 +177,17 @@ def labels(value: Any) -> tuple[Any, ...] | None:
     else:
         return None
     return tuple(found)
+
+
+def width(value: Any, displayed: bool = False) -> int | None:
+    """Columns and levels of the index of a frame; a series is one column, an index its levels."""
+    if isinstance(value, pd.DataFrame):
+        most = pd.get_option("display.max_columns") if displayed else None
+        columns = value.shape[1] if most is None else min(value.shape[1], int(most) or _AUTO_COLUMNS)
+        return int(columns + value.index.nlevels)
+    if isinstance(value, pd.Series):
+        return int(1 + value.index.nlevels)
+    return value.nlevels if isinstance(value, pd.Index) else None
 
 
 def index_labels(value: Any) -> tuple[Any, ...] | None:

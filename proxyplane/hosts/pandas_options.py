@@ -77,7 +77,7 @@ def describe_option(pat: str = "", _print_desc: bool = True, *, buf: io.StringIO
     Raises:
         pandas.errors.OptionError: no option matches.
     """
-    text: str = pd.describe_option(pat, _print_desc=False)  # type: ignore[call-arg]
+    text: str = pd.describe_option(pat, _print_desc=False)
     if not _print_desc or buf is None:
         return text
     buf.write(f"{text}\n")

@@ -130,6 +130,13 @@ def _dtype_labels(kind: Any) -> list[Any]:
     return []
 
 
+def width(value: Any, displayed: bool = False) -> int | None:
+    """Columns of a frame; a series is one."""
+    if isinstance(value, pl.DataFrame):
+        return int(value.width)
+    return 1 if isinstance(value, pl.Series) else None
+
+
 def index_labels(value: Any) -> tuple[Any, ...] | None:
     """polars has no indexes."""
     return None

@@ -6,11 +6,13 @@ Imports no library; a table is made only for a library that is loaded.
 from __future__ import annotations
 
 import contextvars
+import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-__all__ = ["PandasOptions", "Random", "Table", "printing", "reachable", "swappable", "tables"]
+__all__ = ["Figures", "PandasOptions", "Random", "Table", "printing", "reachable", "swappable", "tables"]
 
 
 class Table(Protocol):
@@ -19,12 +21,11 @@ class Table(Protocol):
     def enter(self) -> None:
         """Put the session's values in place, keeping what the host has."""
 
-    def leave(self, changed: bool) -> None:
-        """Take the session's values as they are now, and put the host's back.
+    def watch(self) -> None:
+        """From now until `leave` operations may change them."""
 
-        Args:
-            changed: an operation that may change them was performed; without one they are as they were.
-        """
+    def leave(self) -> None:
+        """Take the session's values as they are now, and put the host's back."""
 
     def values(self) -> list[Any]:
         """The session's values that are not the host's."""
@@ -58,21 +59,33 @@ class PandasOptions:
     def __init__(self) -> None:
         self._own: dict[str, Any] = {}
         self._host: dict[str, Any] = {}
+        self._watched: dict[str, Any] | None = None
         self._places = dict(_places(sys.modules["pandas._config.config"]._global_config, ""))
 
     def enter(self) -> None:
         """See `Table`."""
-        self._host = {key: place[name] for key, (place, name) in self._places.items()}
+        self._host = self._now(self._own)
         self._put(self._own)
 
-    def leave(self, changed: bool) -> None:
+    def watch(self) -> None:
         """See `Table`."""
-        if changed:
-            now = {key: place[name] for key, (place, name) in self._places.items()}
-            own = self._own
-            self._own = {key: now[key] for key in now if key in own or now[key] is not self._host[key]}
+        if self._watched is None:
+            self._watched = self._now(self._places)
+
+    def leave(self) -> None:
+        """See `Table`."""
+        before, self._watched = self._watched, None
+        if before is not None:
+            now = self._now(self._places)
+            changed = {key for key in now if now[key] is not before[key]}
+            self._host = {key: before[key] for key in changed} | self._host
+            self._own = {key: now[key] for key in now if key in self._own or key in changed}
         self._put(self._host)
         self._host = {}
+
+    def _now(self, keys: Iterable[str]) -> dict[str, Any]:
+        places = self._places
+        return {key: places[key][0][places[key][1]] for key in keys}
 
     def _put(self, values: dict[str, Any]) -> None:
         for key, value in values.items():
@@ -81,7 +94,7 @@ class PandasOptions:
 
     def values(self) -> list[Any]:
         """See `Table`."""
-        return [place[name] for place, name in self._places.values()] if self._host else list(self._own.values())
+        return list((self._now(self._places) if self._watched is not None else self._own).values())
 
     def drop(self, unwanted: Callable[[Any], bool]) -> None:
         """See `Table`."""
@@ -114,8 +127,11 @@ class Random:
         random.set_bit_generator(self._bits)
         shared.set_state(self._state)
 
-    def leave(self, changed: bool) -> None:
+    def watch(self) -> None:
         """See `Table`. What draws from it is not always declared, so it is always taken."""
+
+    def leave(self) -> None:
+        """See `Table`."""
         if self._host is None:
             return
         random = sys.modules["numpy.random"]
@@ -134,10 +150,47 @@ class Random:
         """See `Table`."""
 
 
+class Figures:
+    """pyplot's figures, drawn without a window."""
+
+    def __init__(self) -> None:
+        self._figures: OrderedDict[int, Any] = OrderedDict()
+        self._host: tuple[Any, Any] | None = None
+
+    def enter(self) -> None:
+        """See `Table`."""
+        pyplot: Any = sys.modules["matplotlib.pyplot"]
+        agg: Any = importlib.import_module("matplotlib.backends.backend_agg")
+        shown: Any = sys.modules["matplotlib._pylab_helpers"].Gcf
+        self._host = (shown.figs, pyplot._backend_mod)
+        shown.figs, pyplot._backend_mod = self._figures, agg._BackendAgg
+
+    def watch(self) -> None:
+        """See `Table`."""
+
+    def leave(self) -> None:
+        """See `Table`."""
+        if self._host is None:
+            return
+        shown: Any = sys.modules["matplotlib._pylab_helpers"].Gcf
+        pyplot: Any = sys.modules["matplotlib.pyplot"]
+        shown.figs, pyplot._backend_mod = self._host
+        self._host = None
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return []
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+
+
 def tables() -> Iterator[tuple[str, Callable[[], Table]]]:
     """The tables of the libraries that are loaded, by name."""
     if "pandas" in sys.modules:
         yield "pandas", PandasOptions
+    if "matplotlib.pyplot" in sys.modules:
+        yield "matplotlib", Figures
 
 
 def printing(context: contextvars.Context) -> Any:

@@ -100,7 +100,8 @@ class Crossing:
         """The arguments with in-memory files copied, so that a refused result has not been written to the agent's."""
         listed = list(args)
         named = dict(kwargs)
-        for place, value in [*enumerate(args), *kwargs.items()]:
+        given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+        for place, value in given:
             if type(value) not in (io.StringIO, io.BytesIO):
                 continue
             taken.buffers[place] = value

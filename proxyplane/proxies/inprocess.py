@@ -15,6 +15,7 @@ from proxyplane.cooperative import MEDIATED, VIA
 from proxyplane.effects import Effect
 from proxyplane.errors import Denied, Expired, ProxyPlaneError
 from proxyplane.exceptions import rebuild, rebuild_warning
+from proxyplane.membrane import CALLED
 from proxyplane.objects import Held
 from proxyplane.operations import NO_EFFECTS, Operation, Origin
 from proxyplane.passage import Outcome, Raised
@@ -219,7 +220,8 @@ class InProcess:
             held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
             if operation.verb == "getattr":
                 target = self.session.table.get(operation.target)
-                held.entry = self.session.membrane.member_of(target, operation.member or "")
+                member = self.session.membrane.member_of(target, operation.member or "")
+                held.entry = member if member is not None and member.kind in CALLED else None
 
         return made
 

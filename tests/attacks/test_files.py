@@ -84,6 +84,8 @@ WAYS = {
     "read_csv": "import pandas as pd; pd.read_csv({p!r}, header=None).to_csv()",
     "read_csv of a path object": "import pandas as pd, pathlib; pd.read_csv(pathlib.Path({p!r})).to_csv()",
     "mapped": "import pandas as pd; pd.Series([{p!r}]).map(pd.read_csv)[0].to_csv()",
+    "mapped path objects": "import pandas as pd, pathlib as l; pd.Series([l.Path({p!r})]).map(pd.read_csv)[0].to_csv()",
+    "mapped agg": "import pandas as pd, numpy as np\nfor p in np.array([{p!r}]): pd.read_csv(p).to_csv()",
     "copied": "import shutil; shutil.copyfile({p!r}, 'out/c'); open('out/c').read()",
     "renamed": "import os; os.rename({p!r}, 'out/c'); open('out/c').read()",
     "genfromtxt": "import numpy as np; np.genfromtxt({p!r}, dtype=str).tolist()",
@@ -417,3 +419,15 @@ for n in range(20):
     assert len(os.listdir("/proc/self/fd")) <= before
     assert plane.files._private is not None
     assert os.listdir(plane.files._private) == []
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "FILE:/etc/passwd", "fi\tle:///etc/passwd", "zip::file:///x", "x:y"]
+)
+def test_a_grant_of_the_network_does_not_lead_to_files(root: Path, url: str) -> None:
+    """Where a rule allows `net`, addresses that lead to files of this machine are refused all the same."""
+    text = POLICY.replace("{root}", str(root)).replace('"fs.write"]', '"fs.write", "net"]')
+    with ControlPlane(policy=Policy.parse(text)) as plane, plane.session("agent") as session:
+        result = session.run(f"import pandas as pd; pd.read_csv({url!r}, header=None).shape")
+        assert result.error is not None
+        assert (result.error.type, result.error.effect) == ("Denied", "net")

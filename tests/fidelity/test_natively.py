@@ -222,6 +222,29 @@ decide = "allow"
             assert narrow.run("len(out.getvalue())").value == "0"
 
 
+def test_categories_are_content_also_in_a_schema() -> None:
+    """A categorical dtype shows its categories only where reveal is allowed, however the agent came by it."""
+    text = """
+schema = 1
+default = "deny"
+[modules]
+host = ["pandas"]
+[[rules]]
+id = "work"
+agent = "*"
+object = "*"
+effect = ["read", "compute"]
+decide = "allow"
+"""
+    table = pd.DataFrame({"c": pd.Categorical(["zqxhidden", "other"])})
+    with ControlPlane(policy=Policy.parse(text)) as plane, plane.session("a", objects={"df": table}) as narrow:
+        for code in ("df.c.dtype", "df.dtypes.iloc[0]", "df.c.dtype.categories", "list(df.dtypes.iloc[0].categories)"):
+            ran = narrow.run(code)
+            assert ran.error is not None, code
+            assert ran.error.effect == "reveal"
+        assert narrow.run("str(df.c.dtype)").value in ("'category'", None)
+
+
 def test_constants_of_a_type_are_on_the_type(session: Session) -> None:
     """`Timestamp.max` is a value on the class as on an instance."""
     code = "pd.Timestamp.max, pd.Timestamp('2020').max, pd.Timedelta.min, pd.Timedelta.resolution"

@@ -141,3 +141,54 @@ def test_a_join_with_own_rows_is_charged_to_its_source(analyst: Callable[..., Se
     code = "import pandas as pd\npd.DataFrame({'region': ['north']}).merge(sales, on='region').amount.tolist()"
     assert session.run(code).value == "[0.0, 30.0]"
     assert left(session) == 498
+
+
+SIDEWAYS = [
+    "sales.T.to_csv()",
+    "sales.T.to_dict()",
+    "sales.T.to_dict('list')",
+    "sales.set_index('units').T.to_dict('records')",
+    "sales.T.values.tolist()",
+    "sales.T.to_records().tolist()",
+    "next(sales.T.itertuples())",
+    "sales.set_index('units').T.head(0).to_csv()",
+    "sales.amount.values.reshape(1, -1).tolist()",
+    "sales.groupby('region').units.apply(list).tolist()",
+    "sales.pivot_table(index='region', columns='units', values='amount').to_csv()",
+    "sales.region.str.cat(sep=',')",
+    "sales.T.to_string()",
+    "import numpy as np; np.array2string(sales.amount.values.reshape(1, -1), threshold=10**6)",
+    "import pandas as pd; pd.set_option('display.max_columns', None); repr(sales.T)",
+]
+
+
+@pytest.mark.parametrize("look", SIDEWAYS)
+def test_a_table_on_its_side_costs_its_rows(analyst: Callable[..., Session], look: str):
+    """What has a thousand rows is not three rows because it was transposed: it is beyond a cap of a hundred."""
+    session = analyst(sales(1000))
+    result = session.run(look)
+    assert result.error is not None
+    assert result.error.effect == "reveal"
+    assert left(session) == 500
+
+
+@pytest.mark.parametrize(
+    ("look", "rows"),
+    [
+        ("sales.head(7).assign(a=1, b=2, c=3, d=4, e=5).to_csv()", 7),
+        ("sales.head(7).assign(a=1, b=2, c=3, d=4, e=5).to_dict('records')", 7),
+        ("_ = [row for row in sales.head(7).assign(a=1, b=2, c=3, d=4, e=5).itertuples()]", 7),
+        ("sales.head(7).to_dict()", 7),
+        ("sales.head(7).values.tolist()", 7),
+        ("sales.head(3).T", 3),
+        ("sales.T.head(2).iloc[:, :50].to_csv()", 51),
+        ("sales.describe()", 8),
+        ("sales.iloc[3].to_dict()", 3),
+        ("sales.columns.tolist()", 0),
+    ],
+)
+def test_columns_that_the_agent_named_cost_nothing_more(analyst: Callable[..., Session], look: str, rows: int):
+    """A look at seven rows is seven, with as many derived columns as one likes."""
+    session = analyst(sales(1000))
+    assert session.run(look).error is None
+    assert left(session) == 500 - rows

@@ -69,7 +69,9 @@ def test_options_are_a_sessions_own(pair: tuple[Session, Session]) -> None:
     """What one session sets is seen by it alone, from run to run."""
     first, second = pair
     usual = len(repr(sales(LONG)).splitlines())
-    first.run("import pandas as pd, numpy as np\npd.set_option('display.max_rows', 4)\nnp.set_printoptions(precision=2)")
+    first.run(
+        "import pandas as pd, numpy as np\npd.set_option('display.max_rows', 4)\nnp.set_printoptions(precision=2)"
+    )
     second.run("import pandas as pd, numpy as np\npd.set_option('display.max_rows', 20, 'display.min_rows', 20)")
     code = "pd.get_option('display.max_rows'), pd.options.display.max_rows, np.get_printoptions()['precision']"
     assert shown(first, code) == (4, 4, 2)
@@ -131,14 +133,19 @@ df.shape
     assert first.run(code).ok
     gc.collect()
     assert second.run(f"import pandas as pd\n{ROWS}").value == str(len(repr(sales(LONG)).splitlines()))
-    assert failed(first, "with pd.option_context('display.max_rows', 9):\n    import os\n    os._exit(3)") == "GuestCrashed"
+    assert (
+        failed(first, "with pd.option_context('display.max_rows', 9):\n    import os\n    os._exit(3)")
+        == "GuestCrashed"
+    )
     gc.collect()
     assert shown(first, "import pandas as pd; pd.get_option('display.max_rows')") == 9
 
 
 def test_errors_and_timeouts_leave_nothing(session: Session) -> None:
     """After an error inside a lowering, a refused value and a guest that is killed in a callback, all is as before."""
-    assert failed(session, "import pandas as pd, numpy as np\npd.set_option('display.max_rows', 'many')") == "ValueError"
+    assert (
+        failed(session, "import pandas as pd, numpy as np\npd.set_option('display.max_rows', 'many')") == "ValueError"
+    )
     assert failed(session, "pd.set_option('display.max_rows', 4, 'display.nope', 1)") == "OptionError"
     assert failed(session, "np.seterr(divide='raise'); np.array([1.0]) / 0") == "FloatingPointError"
     result = session.run("df.units.map(lambda x: [None for _ in iter(int, 1)])", timeout=0.7)
@@ -184,7 +191,9 @@ df.units.head(3).map(f).tolist(), pd.get_option("display.max_rows")
 
 def test_formatters_of_the_guest(session: Session) -> None:
     """A function of the agent formats what is shown, with intent and callback on record; it ends with its guest."""
-    code = "import pandas as pd\npd.set_option('display.float_format', lambda x: f'<{x:.1f}>')\nprint(df.amount.head(2))"
+    code = (
+        "import pandas as pd\npd.set_option('display.float_format', lambda x: f'<{x:.1f}>')\nprint(df.amount.head(2))"
+    )
     assert "<10.0>" in session.run(code).stdout
     found = [r for r in records(session) if r["verb"] in ("repr", "str") and "callback" in r["effects"]["declared"]]
     assert [r["phase"] for r in found] == ["intent", "outcome"]
@@ -206,9 +215,18 @@ def test_random_streams(pair: tuple[Session, Session]) -> None:
     assert (half, *rest) == expected
     code = "state = np.random.get_state(); a = np.random.rand(); np.random.set_state(state); a == np.random.rand()"
     assert shown(first, code) is True
-    assert shown(second, "np.random.seed(3); df.sample(4).units.tolist()") == sales(LONG).sample(
-        4, random_state=np.random.RandomState(3)
-    ).units.tolist()
+    assert (
+        shown(second, "np.random.seed(3); df.sample(4).units.tolist()")
+        == sales(LONG).sample(4, random_state=np.random.RandomState(3)).units.tolist()
+    )
+
+
+def test_functions_that_change_state_are_mediated(open_plane: ControlPlane) -> None:
+    """Given to host code as an argument, such a function is still an operation, and the session's own is changed."""
+    code = "import pandas as pd, numpy as np\n{}pd.Series([{}]).map(np.random.seed)\nfloat(np.random.rand())"
+    for before in ("", "pd.set_option('display.max_rows', 3)\n"):
+        with open_plane.session("agent", objects={}) as session:
+            assert shown(session, code.format(before, 4)) == np.random.RandomState(4).rand()
 
 
 @pytest.mark.parametrize(
@@ -237,7 +255,11 @@ def test_random_streams(pair: tuple[Session, Session]) -> None:
 )
 def test_what_cannot_be_swapped_is_refused(session: Session, code: str) -> None:
     """Options that reach beyond the library, and values that came out of data, are refused before anything happens."""
-    assert failed(session, f"import pandas as pd, numpy as np\n{code}") in ("Denied", "DeniedAttribute", "AttributeError")
+    assert failed(session, f"import pandas as pd, numpy as np\n{code}") in (
+        "Denied",
+        "DeniedAttribute",
+        "AttributeError",
+    )
 
 
 def test_all_rows_are_charged_when_all_are_shown(analyst: Callable[..., Session]) -> None:
@@ -263,8 +285,8 @@ def test_numpys_threshold_counts_too(analyst: Callable[..., Session]) -> None:
 def test_reading_options_needs_no_content(analyst: Callable[..., Session]) -> None:
     """Options are no content: under a policy without `reveal` they can be read, set and described."""
     session = analyst(text=ANALYST.replace('effect = ["reveal"]', 'effect = ["display"]'))
-    code = "import pandas as pd\npd.set_option('display.max_rows', 5)\npd.describe_option('max_rows')\npd.options.display.max_rows"
-    result = session.run(code)
+    code = "import pandas as pd\npd.set_option('display.max_rows', 5)\npd.describe_option('max_rows')\n"
+    result = session.run(f"{code}pd.options.display.max_rows")
     assert (result.value, result.stdout.partition(" ")[0]) == ("5", "display.max_rows")
 
 

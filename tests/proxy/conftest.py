@@ -33,7 +33,7 @@ def open_plane() -> Iterator[ControlPlane]:
 def native() -> Iterator[Callable[[Any], Any]]:
     """Makes proxies under a policy that names `unknown`, so that objects of any class can be used."""
     with ControlPlane(policy=Policy.parse(PERMISSIVE), require_tier="cooperative") as plane:
-        yield lambda value, **options: plane.proxy(value, **options)
+        yield plane.proxy
 
 
 def effects(plane: ControlPlane) -> list[dict[str, Any]]:

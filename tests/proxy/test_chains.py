@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from proxyplane import ControlPlane, Policy
+from proxyplane import ControlPlane, Denied, Policy
 from proxyplane.proxies.grip import grip_of, is_proxy
 
 Step = tuple[str, Callable[[Any, list[Any]], Any]]
@@ -68,7 +68,7 @@ STEPS: dict[str, Callable[[Any, Any], Any]] = {
     "reshape": lambda v, o: v.reshape(-1),
     "iloc": lambda v, o: v.iloc[1],
     "loc": lambda v, o: v.loc[1],
-    "index": lambda v, o: v.index,
+    "index": lambda v, o: v.index.tolist(),
     "shape": lambda v, o: v.shape,
     "dtype": lambda v, o: str(v.dtype),
     "len": lambda v, o: len(v),
@@ -86,7 +86,7 @@ STEPS: dict[str, Callable[[Any, Any], Any]] = {
     "hash": lambda v, o: hash(v) and None,
     "isinstance": lambda v, o: [isinstance(v, kind) for kind in (list, dict, pd.DataFrame, pd.Series, np.ndarray)],
     "sqrt": lambda v, o: np.sqrt(v),
-    "asarray": lambda v, o: np.asarray(v),
+    "array": lambda v, o: np.array(v),
     "np.sum": lambda v, o: np.sum(v),
     "np.add": lambda v, o: np.add(v, 1),
     "append": lambda v, o: (v.append(o), len(v)),
@@ -96,8 +96,8 @@ STEPS: dict[str, Callable[[Any, Any], Any]] = {
     "pop": lambda v, o: (v.pop(), len(v)),
     "index of 1": lambda v, o: v.index(1),
     "setitem": lambda v, o: operator.setitem(v, 0, 9) or v,
-    "delitem": lambda v, o: operator.delitem(v, 0) or v,
-    "iadd": lambda v, o: operator.iadd(v, o),
+    "delitem": lambda v, o: operator.delitem(v, -1) or v,
+    "iadd": operator.iadd,
     "unpack": lambda v, o: [*v],
     "missing": lambda v, o: v.nothing,
     "call": lambda v, o: v(),
@@ -147,12 +147,16 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, pd.DataFrame | pd.Series | pd.Index):
         return type(one) is type(two) and one.equals(two)
     if isinstance(one, np.ndarray):
-        return type(two) is np.ndarray and one.dtype == two.dtype and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+        return (
+            type(two) is np.ndarray
+            and one.dtype == two.dtype
+            and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+        )
     if isinstance(one, list | tuple):
         return type(one) is type(two) and len(one) == len(two) and all(map(same, one, two))
     if isinstance(one, dict):
         return type(one) is type(two) and list(one) == list(two) and all(map(same, one.values(), two.values()))
-    return type(one) is type(two) and (one == two or one != one)
+    return type(one) is type(two) and (one == two or one is two or (isinstance(one, float) and np.isnan(one)))
 
 
 @given(
@@ -165,11 +169,12 @@ def same(one: Any, two: Any) -> bool:
 @pytest.mark.filterwarnings("ignore")
 def test_chains(plane: ControlPlane, start: str, other: str, wrapped: bool, names: list[str]):
     """A chain over a proxy ends as the chain over the object does."""
-    from proxyplane import Denied
-
+    assume(not (wrapped and other == "text"))  # C code takes no proxy for a str: docs/proxies.md
+    assume(not (start == "dict" and "array" in names))  # nor for a mapping that numpy would take as one cell
     native = run(STARTS[start](), OTHERS[other](), names)
     operand = OTHERS[other]()
-    mine = run(plane.proxy(STARTS[start]()), plane.proxy(operand) if wrapped else operand, names)
+    how, came = run(plane.proxy(STARTS[start]()), plane.proxy(operand) if wrapped else operand, names)
+    mine = (how, plain(came))
     plane._local["local"].close()
     if isinstance(mine[1], Denied):
         return  # no catalog line, or no look at it: a refusal is not a difference
@@ -177,4 +182,4 @@ def test_chains(plane: ControlPlane, start: str, other: str, wrapped: bool, name
     if native[0] == "raised":
         assert type(mine[1]) is type(native[1]), (mine, native)
     else:
-        assert same(plain(mine[1]), native[1]), (plain(mine[1]), native[1])
+        assert same(mine[1], native[1]), (mine[1], native[1])

