@@ -9,7 +9,7 @@ No declared effect, no call. No record, no result.
 #   surfaces    cli loading guest __main__
 #   plane       plane passage sessions conversation membrane lowering callables exceptions recording results warned
 #               subjects describe launch dispatch grants state display paths files folder access shelf amounts
-#               cooperative proxies
+#               cooperative proxies underway judging showing finding
 #   record      audit
 #   judgement   policies
 #   world       objects capabilities catalog catalogs hosts

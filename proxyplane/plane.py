@@ -24,10 +24,11 @@ from proxyplane.errors import TierUnavailable
 from proxyplane.files import Files
 from proxyplane.launch import GuestLimits, Zygote
 from proxyplane.operations import Operation
-from proxyplane.passage import Outcome, Passage, Plan
+from proxyplane.passage import Passage
 from proxyplane.policies import Ledger, Policy
 from proxyplane.sessions import Session
 from proxyplane.transport.wire import Limits
+from proxyplane.underway import Outcome, Plan
 
 __all__ = ["ControlPlane"]
 

@@ -14,9 +14,38 @@ from proxyplane.effects import Effect
 __all__ = ["ABSENT", "ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
 
 KINDS: Final = ("method", "classmethod", "property", "function", "type", "constant", "module")
-FLAGS: Final = ("fresh", "pure", "schema", "zeroed", "settable", "instance", "joins", "scoped", "state", "random", "keeps", "replaced", "content", "holds")
+FLAGS: Final = (
+    "fresh",
+    "pure",
+    "schema",
+    "zeroed",
+    "settable",
+    "instance",
+    "joins",
+    "scoped",
+    "state",
+    "random",
+    "keeps",
+    "replaced",
+    "content",
+    "holds",
+)
 REVEALS: Final = ("receiver", "display", "result")
-ACTIONS: Final = ("path-read", "path-write", "path-look", "named", "expression", "fills", "fills-after-inputs", "scope", "options", "never", "sql", "plain", "whole")
+ACTIONS: Final = (
+    "path-read",
+    "path-write",
+    "path-look",
+    "named",
+    "expression",
+    "fills",
+    "fills-after-inputs",
+    "scope",
+    "options",
+    "never",
+    "sql",
+    "plain",
+    "whole",
+)
 """Besides these an action is an effect's name, or `one-of(a|b)`."""
 
 ABSENT: Final = "absent"

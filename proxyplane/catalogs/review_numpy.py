@@ -133,9 +133,7 @@ REVIEW = Review(
             f"under:one-of({_ERRORS}) invalid:one-of({_ERRORS})",
             only=frozenset(("__enter__", "__exit__")),
         ),
-        TypeReview(
-            "proxyplane.hosts.numpy_options:PrintOptions", make=None, only=frozenset(("__enter__", "__exit__"))
-        ),
+        TypeReview("proxyplane.hosts.numpy_options:PrintOptions", make=None, only=frozenset(("__enter__", "__exit__"))),
         *(
             TypeReview(
                 f"numpy.lib._index_tricks_impl:{name}",
@@ -216,9 +214,7 @@ REVIEW = Review(
             for name in _POWER_SERIES
         },
         "numpy.lib": ("only", "scimath", "stride_tricks"),
-        "numpy.lib.stride_tricks": (
-            "only sliding_window_view broadcast_to broadcast_arrays broadcast_shapes".split()
-        ),
+        "numpy.lib.stride_tricks": ("only sliding_window_view broadcast_to broadcast_arrays broadcast_shapes".split()),
         "numpy.lib.scimath": (),
         "numpy.testing": (
             "only assert_ assert_allclose assert_almost_equal assert_approx_equal "

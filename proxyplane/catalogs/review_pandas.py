@@ -165,7 +165,9 @@ REVIEW = Review(
             for name in _OFFSETS
         ),
         TypeReview("pandas._config.config:DictWrapper", meta=('dynamic = "fields"',), make=None, only=frozenset()),
-        TypeReview("proxyplane.hosts.pandas_options:OptionContext", make=None, only=frozenset(("__enter__", "__exit__"))),
+        TypeReview(
+            "proxyplane.hosts.pandas_options:OptionContext", make=None, only=frozenset(("__enter__", "__exit__"))
+        ),
         TypeReview("pandas.core.col:Expression", make=None, only=_COLUMN_EXPRESSION, immutable=True, hashable=False),
         TypeReview("pandas:Grouper", only=frozenset(("__repr__", "__str__"))),
         TypeReview(f"{_API}:TimeGrouper", make=None, only=frozenset(("__repr__", "__str__"))),

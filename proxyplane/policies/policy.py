@@ -131,8 +131,10 @@ class Policy:
     def _check_names(self, granted: list[str]) -> Iterable[str]:
         for rule in self.rules:
             named = [pattern for pattern in rule.object if not pattern.startswith("fs:")]
-            if named and not any(fnmatchcase(name, pattern) for name in granted for pattern in named) and (
-                rule.object != ("*",)
+            if (
+                named
+                and not any(fnmatchcase(name, pattern) for name in granted for pattern in named)
+                and (rule.object != ("*",))
             ):
                 yield f'rule "{rule.id}" (line {rule.line}) names {_quoted(rule.object)}, and no granted object is that'
         for name in self.objects:
