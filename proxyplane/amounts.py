@@ -1,8 +1,8 @@
 """How many rows of its source a look shows, also where the source lies on its side.
 
 Rules and budgets count rows. A table of a thousand rows has three after `df.T`, none after `df.T.head(0)` (whose
-labels are the cells of an index), and an array of it one after `reshape(1, -1)`: counted as they lie, such looks would
-be nearly free. So what is wider than its source, and not by columns that the agent has named, counts by what lies across.
+labels are the cells of an index), an array of it one after `reshape(1, -1)`: counted as they lie, such looks would
+be nearly free. So what is wider than its source, not by columns that the agent has named, counts by what lies across.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from proxyplane.showing import Showing
 from proxyplane.underway import (
     ABSENT,
     ATTRIBUTES,
-    BEFOREHAND,
     CALLBACK,
     DYNAMIC,
     DYNAMIC_SET,
@@ -42,10 +41,6 @@ class Finding(Showing):
     """The station that looks an operation up."""
 
     __slots__ = ()
-
-    @staticmethod
-    def _reveals(line: Entry, effects: frozenset[Effect]) -> bool:
-        return line.reveals in BEFOREHAND or Effect.REVEAL in effects
 
     def _find_line(self) -> Entry | None:
         """The catalog line that says what this operation does; None when no catalog knows."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxyplane import display
 from proxyplane.access import Access, is_folder
-from proxyplane.catalog import Expected
+from proxyplane.audit import record as field
 from proxyplane.decisions import Decision, Facts
 from proxyplane.effects import LOOKING, Effect
 from proxyplane.errors import Denied, ProtocolError, ProxyPlaneError
@@ -24,20 +24,18 @@ from proxyplane.finding import Finding
 from proxyplane.underway import (
     ABSENT,
     BUFFERS,
-    DRAWING,
     ELEMENTWISE,
     MADE_UP,
+    NO_BUNDLES,
     NO_FACTS,
-    NO_FLAGS,
     READ,
     REVEAL,
     REVEAL_BY_CALLBACK,
     UNDECIDED,
-    UNKNOWN,
     Outcome,
-    Plan,
     Raised,
     Written,
+    plan_of,
 )
 
 __all__ = ["ABSENT", "Outcome", "Passage", "Raised"]
@@ -62,7 +60,7 @@ class Passage(Finding):
         self.session = session
         self.plane = plane = session.plane
         self.operation = operation
-        self.bundles: list[dict[str, Any]] = []
+        self.bundles = NO_BUNDLES
         self.target = target = session.table.get(operation.target)
         self.subject: Subject = subject_of(session.table, target, operation.inputs, operation.verb in ELEMENTWISE)
         self.receiver: Any = target.value
@@ -77,25 +75,20 @@ class Passage(Finding):
         key = (id(target.kind), operation.verb, operation.member, self.way)
         plan = plane.plans.get(key) if target.plain else None
         if plan is None:
-            self.line = line = self._find_line()
-            expected = Expected(line.effects if line is not None else UNKNOWN, (), ())
-            plan = Plan(line, expected, line is not None and display.draws(line, target.value))
-            if target.plain and line is not None and line not in MADE_UP:
+            plan = plan_of(self._find_line(), target.value, operation.member)
+            if target.plain and plan.line is not None and plan.line not in MADE_UP:
                 plane.plans[key] = plan
+        self.plan = plan
         self.line = plan.line
-        self._drawn = plan.drawn
         if plan.drawn:
             self.subject = display.subject(self.subject, session)
-        self.expected = plan.expected
-        if operation.joined or (plan.line is not None and (plan.line.params or "keeps" in plan.line.flags)):
-            self.expected = self._expect()
-        self._schema_line = plan.line is not None and "schema" in plan.line.flags
-        effects = self.expected.effects
-        if plan.line is not None and "content" in plan.line.flags:
+        if "content" in plan.flags:
             self.subject = self.subject._replace(schema=False)
-        if self.subject.schema or self._schema_line:
+        self.expected = expected = self._expect() if operation.joined or plan.judged else plan.expected
+        effects = expected.effects
+        if self.subject.schema or plan.schema:
             effects = (effects - REVEAL or READ) if Effect.REVEAL in effects else effects
-        elif plan.line is not None and not self.expected.paths and self._reveals(plan.line, effects):
+        elif not expected.paths and (plan.reveals or Effect.REVEAL in effects) and plan.line is not None:
             self.facts = self._facts_before(plan.line)
             effects = effects | (REVEAL if not session.state.calls_back else REVEAL_BY_CALLBACK)
         self.effects = effects
@@ -138,8 +131,8 @@ class Passage(Finding):
         try:
             if self.access is not None:
                 operation = self.access.given(operation, line, self._skipped)
-            flags = DRAWING if self._drawn else line.flags if line is not None else NO_FLAGS
-            return self.session.state.perform(lambda: self._lowered(operation), flags)
+            perform = self._directly if self.plan.direct else self._lowered
+            return self.session.state.perform(perform, self.plan.flags, operation)
         except Exception as error:
             raise self._raised(error if self.access is None else self.access.native(error)) from None
         finally:
@@ -153,9 +146,12 @@ class Passage(Finding):
                 self.written += tuple(Written(at, None, position) for at, position in moved)
             self.trace.lowered = self.plane.clock.mono() - began
 
+    def _directly(self, operation: Operation) -> Any:
+        return self._perform(operation.verb, self.target.value, operation.member, operation.args, operation.kwargs)
+
     def _lowered(self, operation: Operation) -> Any:
         line, target, member = self.line, self.target.value, operation.member
-        displayed = display.lowered(line, target) if member in display.MEMBERS or self._drawn else None
+        displayed = display.lowered(line, target) if member in display.MEMBERS or self.plan.drawn else None
         if displayed is not None:
             text, self.bundles = displayed
             return text
@@ -211,13 +207,16 @@ class Passage(Finding):
         budget = None
         if self.reservation is not None:
             budget = self.reservation.commit() or None
-        result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
-        phase = "single" if self._single else "outcome"
-        changes = self._changes()
-        detail = {"warned": [heard.category.__name__ for heard in outcome.heard]} if outcome.heard else None
-        self._append(
-            self.trace.outcome(phase, self.decision, "ok", result=result, changes=changes, budget=budget, detail=detail)
-        )
+        fields = self.trace.outcome("single" if self._single else "outcome", self.decision, "ok")
+        fields[field.RESULT] = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
+        if Effect.MUTATE in self.effects and (changes := self._changes()) is not None:
+            fields[field.CHANGES] = changes
+        if budget is not None:
+            fields[field.BUDGET] = budget
+        if outcome.heard:
+            warned = {"warned": [heard.category.__name__ for heard in outcome.heard]}
+            fields[field.DETAIL] = {**fields.get(field.DETAIL, {}), **warned}
+        self._append(fields)
 
 
 def written(at: int | str, buffer: Any, before: Any, position: int) -> Written | None:

@@ -63,7 +63,7 @@ class Trace:
             field.EFFECTS: {"declared": list(effects)},  # under the catalog that `policy.load` names
         }
         if origin.line is not None:
-            fields[field.WHERE] = {"line": origin.line, "code_sha256": origin.code}
+            fields[field.WHERE] = session.where(origin)
         if target is not None:
             fields[field.TARGET] = target.described()
         if operation.member is not None:

@@ -68,6 +68,7 @@ class Session:
         self.opened = plane.clock.mono()
         self.prefixes = {origin: self._prefix(origin) for origin in ("guest", "agent")}
         """The fields that all effect records of this session share, by who touched the proxy."""
+        self._where: tuple[Origin | None, dict[str, Any]] = (None, {})
         self.grants = Grants(self)
         self.dispatch = Dispatch(self)
         self.table = ObjectTable(plane.limits.handles)
@@ -109,6 +110,14 @@ class Session:
                 "policy": self.plane.policy_stamp,
             }
         )
+
+    def where(self, origin: Origin) -> dict[str, Any]:
+        """The `where` field of records: which line of which source."""
+        last, stamp = self._where
+        if last is not origin:
+            stamp = {"line": origin.line, "code_sha256": origin.code}
+            self._where = (origin, stamp)
+        return stamp
 
     def __enter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ class Showing(Judging):
         """
         line, verb = self.line, self.operation.verb
         fresh = self.target.items_fresh if verb == "next" else line is not None and "fresh" in line.flags
-        schema = self.subject.schema or (self._schema_line and self._is_schema(value))
+        schema = self.subject.schema or (self.plan.schema and self._is_schema(value))
         if verb == "iter":
             return self._iterator(value, schema)
         if self.operation.origin.via == "mediated":  # the caller is host code: nothing crosses

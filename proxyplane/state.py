@@ -77,12 +77,13 @@ class SessionState:
         """The thread that runs in that context."""
         self._turn: _Turn | None = None
 
-    def perform(self, function: Callable[[], _T], flags: frozenset[str] = frozenset()) -> _T:
+    def perform(self, function: Callable[..., _T], flags: frozenset[str] = frozenset(), *arguments: Any) -> _T:
         """Do something with the host's libraries, with this session's state in place.
 
         Args:
             function: a lowering, or a look at what one would show.
             flags: of its catalog line; `state` and `random` give the session state of its own.
+            arguments: of `function`.
 
         Raises:
             Exception: what `function` raises.
@@ -92,8 +93,8 @@ class SessionState:
         running[thread] = self
         try:
             if not _GATE.private and flags.isdisjoint(_TOUCHING):
-                return function()
-            return self._in_turn(function, flags)
+                return function(*arguments)
+            return self._in_turn(lambda: function(*arguments), flags)
         finally:
             if before is None:
                 running.pop(thread, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from proxyplane import warned
+from proxyplane import display, warned
 from proxyplane.access import Access
 from proxyplane.catalog import Entry, Expected
 from proxyplane.decisions import Decision, Facts
@@ -29,6 +29,7 @@ REVEAL = frozenset({Effect.REVEAL})
 REVEAL_BY_CALLBACK = frozenset({Effect.REVEAL, Effect.CALLBACK})
 """A function of the guest formats what is shown."""
 NO_FACTS = Facts()
+NO_BUNDLES: list[dict[str, Any]] = []
 NO_FLAGS: frozenset[str] = frozenset()
 DRAWING = frozenset({"state"})
 NOTHING_SHOWN = Facts(0, 0, 0)
@@ -112,22 +113,49 @@ class Plan(NamedTuple):
 
     line: Entry | None
     expected: Expected
+    flags: frozenset[str]
     drawn: bool
     """It is about a figure: see `display.subject`."""
+    schema: bool
+    """Its result is schema."""
+    judged: bool
+    """Its effects depend on its arguments."""
+    reveals: bool
+    """It is known beforehand to show content."""
+    direct: bool
+    """Nothing is to be done but to perform it."""
+
+
+def plan_of(line: Entry | None, value: Any, member: str | None) -> Plan:
+    """The plan of an operation on `value` under this line."""
+    if line is None:
+        return Plan(None, Expected(UNKNOWN, (), ()), NO_FLAGS, False, False, False, False, False)
+    drawn = display.draws(line, value)
+    return Plan(
+        line,
+        Expected(line.effects, (), ()),
+        DRAWING if drawn else line.flags,
+        drawn,
+        "schema" in line.flags,
+        bool(line.params) or "keeps" in line.flags,
+        line.reveals in BEFOREHAND or Effect.REVEAL in line.effects,
+        not (drawn or line is ABSENT or line.prints or line.flags & _SPECIAL or member in display.MEMBERS),
+    )
+
+
+_SPECIAL = frozenset({"replaced", "scoped", "zeroed"})
 
 
 class Underway:
     """One operation between its frame and its record: the state that the stations of the road hand on."""
 
     __slots__ = (
-        "_drawn", "_performed", "_schema_line", "_single", "_skipped", "access", "bundles", "decision", "effects",
-        "expected", "facts", "line", "operation", "plane", "printed", "receiver", "reservation", "session", "subject",
-        "target", "trace", "written",
+        "_performed", "_single", "_skipped", "access", "bundles", "decision", "effects", "expected", "facts", "line",
+        "operation", "plan", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
+        "written",
     )  # fmt: skip
 
     _performed: bool
-    _drawn: bool
-    _schema_line: bool
     _single: bool
     _skipped: int
     access: Access | None
@@ -138,6 +166,7 @@ class Underway:
     facts: Facts | None
     line: Entry | None
     operation: Operation
+    plan: Plan
     plane: ControlPlane
     printed: str
     receiver: Any

@@ -227,8 +227,8 @@ REVIEW = Review(
         "numpy.set_printoptions": "function compute state keeps",
         "numpy.printoptions": "function compute keeps replaced",
         "numpy.get_printoptions": "function read schema fresh",
-        "numpy.seterr": "function compute fresh state keeps all:one-of({E}) divide:one-of({E}) over:one-of({E}) "
-        "under:one-of({E}) invalid:one-of({E})".format(E=_ERRORS),
+        "numpy.seterr": "function compute fresh state keeps "
+        + " ".join(f"{name}:one-of({_ERRORS})" for name in ("all", "divide", "over", "under", "invalid")),
         "numpy.geterr": "function read schema fresh",
         "PrintOptions.__enter__": "compute fresh state",
         "PrintOptions.__exit__": "compute state",
