@@ -70,6 +70,7 @@ class Grants:
         facts = self._session.plane.policy.objects.get(name)
         held.name = held.name or name
         held.roots |= {name}
+        held.stamp = None
         held.labels |= facts.labels if facts is not None else frozenset()
         self.objects[name] = held
         self.widths[name] = hosts.width(shown)

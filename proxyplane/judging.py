@@ -137,6 +137,7 @@ class Judging(Underway):
         moved = self.session.table.moved(everything)
         for held in moved:
             held.roots |= self.subject.roots
+            held.stamp = None
             held.labels |= self.subject.labels
             held.schema = held.schema and self.subject.schema
             held.sized = held.sized or self.subject.sized

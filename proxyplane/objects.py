@@ -25,7 +25,8 @@ class Held:
 
     __slots__ = (
         "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins", "plain",
-        "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "type_id", "type_name", "value", "version",
+        "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "subject", "type_id", "type_name",
+        "value", "version",
     )  # fmt: skip
 
     def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:
@@ -65,6 +66,8 @@ class Held:
         real = type(value)
         self.type_name = kind.name if kind is not None else f"{real.__module__}.{real.__qualname__}"
         """Qualified name of the catalogued type, or of the real one."""
+        self.subject: Any = None
+        """The subject of operations on it alone, as it was last; see `subjects`."""
         self.stamp: dict[str, Any] | None = None
         """The `target` field of records, until something in it changes."""
 

@@ -74,6 +74,7 @@ class Passage(Finding):
         self.decision = UNDECIDED
         key = (id(target.kind), operation.verb, operation.member, self.way)
         plan = plane.plans.get(key) if target.plain else None
+        self._kept = plan is not None
         if plan is None:
             plan = plan_of(self._find_line(), target.value, operation.member)
             if target.plain and plan.line is not None and plan.line not in MADE_UP:
@@ -207,7 +208,10 @@ class Passage(Finding):
         budget = None
         if self.reservation is not None:
             budget = self.reservation.commit() or None
-        fields = self.trace.outcome("single" if self._single else "outcome", self.decision, "ok")
+        if self._kept and self._single and self.effects is self.plan.expected.effects:
+            fields = self.trace.looked(self.plan, self.decision)
+        else:
+            fields = self.trace.outcome("single" if self._single else "outcome", self.decision, "ok")
         fields[field.RESULT] = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
         if Effect.MUTATE in self.effects and (changes := self._changes()) is not None:
             fields[field.CHANGES] = changes

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace"]
 
+_MOST_STABLE = 4096
+"""Packed prefixes that a session keeps."""
+
 
 def argument_forms(args: tuple[Any, ...], kwargs: dict[str, Any], find: Any) -> list[dict[str, Any]]:
     """How each argument came: its place, form and type, and the handle of a reference."""
@@ -44,35 +47,74 @@ def argument_forms(args: tuple[Any, ...], kwargs: dict[str, Any], find: Any) -> 
 class Trace:
     """The record of one operation while it is on the road."""
 
-    __slots__ = ("_fields", "_mono", "began", "lowered", "operation", "prefix")
+    __slots__ = ("_built", "_effects", "_session", "_target", "_time", "began", "lowered", "operation", "prefix")
 
     def __init__(self, session: Session, operation: Operation, target: Held | None, effects: Iterable[Effect]) -> None:
         clock = session.plane.clock
+        self._session = session
+        self._target = target
+        self._effects = effects
+        self._time = clock.wall()
+        self._built: dict[int, Any] | None = None
         self.operation = operation
-        self._mono = clock.mono
         self.began = clock.mono()
-        self.prefix = session.prefixes["guest" if operation.origin.via == "guest" else "agent"]
         self.lowered = 0
-        origin = operation.origin
+        self.prefix = session.prefixes["guest" if operation.origin.via == "guest" else "agent"]
+
+    def _moving(self) -> dict[int, Any]:
+        """The fields that differ from operation to operation."""
+        operation, session = self.operation, self._session
         fields: dict[int, Any] = {
             field.ID: operation.id,
             field.OP: operation.id,
-            field.TIME: clock.wall(),
+            field.TIME: self._time,
             field.MONO: self.began - session.opened,
-            field.VERB: operation.verb,
-            field.EFFECTS: {"declared": list(effects)},  # under the catalog that `policy.load` names
         }
-        if origin.line is not None:
-            fields[field.WHERE] = session.where(origin)
-        if target is not None:
-            fields[field.TARGET] = target.described()
-        if operation.member is not None:
-            fields[field.MEMBER] = operation.member
+        if operation.origin.line is not None:
+            fields[field.WHERE] = session.where(operation.origin)
+        if self._target is not None:
+            fields[field.TARGET] = self._target.described()
         if operation.args or operation.kwargs:
             fields[field.ARGS] = argument_forms(operation.args, operation.kwargs, session.table.find)
         if operation.parent:
             fields[field.PARENT] = operation.parent
-        self._fields = fields
+        return fields
+
+    @property
+    def _fields(self) -> dict[int, Any]:
+        if self._built is None:
+            self._built = self._moving()
+            self._built[field.VERB] = self.operation.verb
+            # Under the catalog that `policy.load` names.
+            self._built[field.EFFECTS] = {"declared": list(self._effects)}
+            if self.operation.member is not None:
+                self._built[field.MEMBER] = self.operation.member
+        return self._built
+
+    def looked(self, plan: object, decision: Decision) -> dict[int, Any]:
+        """The record after an operation of this plan that only looked and went well.
+
+        What its records have in common (verb, member, effects, verdict, rule) is packed once for the session.
+        """
+        stable = self._session.stable
+        key = (id(plan), id(decision))
+        found = stable.get(key)
+        if found is None or self._built is not None:
+            if self._built is not None or len(stable) > _MOST_STABLE:
+                stable.clear()
+                return self.outcome("single", decision, "ok")
+            shared = dict(self._session.shared["guest" if self.operation.origin.via == "guest" else "agent"])
+            shared |= {"phase": "single", "status": "ok", "verdict": decision.verdict, "rule": decision.rule}
+            shared |= {"verb": self.operation.verb, "effects": {"declared": list(self._effects)}}
+            if self.operation.member is not None:
+                shared["member"] = self.operation.member
+            if len(decision.matched) > 1:
+                shared["matched"] = list(decision.matched)
+            found = stable[key] = (plan, decision, self._session.plane.log.prefix(shared))
+        self.prefix = found[2]
+        fields = self._moving()
+        fields[field.DUR] = {"total": self._session.plane.clock.mono() - self.began, "lower": self.lowered}
+        return fields
 
     def intent(self, decision: Decision) -> dict[int, Any]:
         """The record before an operation that may do more than look."""
@@ -94,7 +136,7 @@ class Trace:
             more: further fields by their JSON names; None is left out.
         """
         fields = self._fields
-        now = self._mono()
+        now = self._session.plane.clock.mono()
         fields[field.PHASE] = phase
         fields[field.STATUS] = status
         fields[field.VERDICT] = decision.verdict
@@ -113,7 +155,10 @@ class Trace:
 
     def add_effect(self, effect: Effect) -> None:
         """An effect that showed only in the result: content crosses."""
-        declared = self._fields[field.EFFECTS]["declared"]
+        if self._built is None:
+            self._effects = [*self._effects, effect] if effect not in self._effects else self._effects
+            return
+        declared = self._built[field.EFFECTS]["declared"]
         if effect not in declared:
             declared.append(effect)
 

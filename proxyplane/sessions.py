@@ -66,8 +66,12 @@ class Session:
         """How the agent's code is confined; `cooperative` for in-process proxies without a guest."""
         self.id = f"s-{secrets.token_hex(8)}"
         self.opened = plane.clock.mono()
-        self.prefixes = {origin: self._prefix(origin) for origin in ("guest", "agent")}
+        self.shared = {origin: self._shared(origin) for origin in ("guest", "agent")}
         """The fields that all effect records of this session share, by who touched the proxy."""
+        self.prefixes = {origin: plane.log.prefix(fields) for origin, fields in self.shared.items()}
+        """The same, packed."""
+        self.stable: dict[tuple[int, int], tuple[object, object, Prefix]] = {}
+        """Fields that records of one plan and decision share, packed; see `Trace.looked`."""
         self._where: tuple[Origin | None, dict[str, Any]] = (None, {})
         self.grants = Grants(self)
         self.dispatch = Dispatch(self)
@@ -99,17 +103,15 @@ class Session:
         self._ended: str | None = None
         self._closed = False
 
-    def _prefix(self, origin: str) -> Prefix:
-        return self.plane.log.prefix(
-            {
-                "kind": "effect",
-                "session": self.id,
-                "agent": self.agent,
-                "origin": origin,
-                "via": "socket" if origin == "guest" else "inproc",
-                "policy": self.plane.policy_stamp,
-            }
-        )
+    def _shared(self, origin: str) -> dict[str, Any]:
+        return {
+            "kind": "effect",
+            "session": self.id,
+            "agent": self.agent,
+            "origin": origin,
+            "via": "socket" if origin == "guest" else "inproc",
+            "policy": self.plane.policy_stamp,
+        }
 
     def where(self, origin: Origin) -> dict[str, Any]:
         """The `where` field of records: which line of which source."""

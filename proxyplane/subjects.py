@@ -34,9 +34,15 @@ def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...], elemen
         inputs: handles among the arguments.
         elementwise: an operator or comparison, which leaves arrays as long as they are.
     """
+    kept: Subject | None = target.subject
+    if kept is not None and not inputs and not elementwise and _holds(kept, target):
+        return kept
     if not inputs:
         sized = target.sized or (elementwise and _is_scalar(target))
-        return Subject(target.roots, target.labels, target.schema, (target.handle,), sized)
+        found = Subject(target.roots, target.labels, target.schema, (target.handle,), sized)
+        if not elementwise:
+            target.subject = found
+        return found
     roots, labels, schema = target.roots, target.labels, target.schema
     helds = [target, *map(table.get, inputs)]
     for held in helds[1:]:
@@ -46,6 +52,16 @@ def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...], elemen
     arrays = [held for held in helds if _is_array(held)] if elementwise else []
     sized = any(held.sized for held in arrays) if arrays else any(held.sized or _is_scalar(held) for held in helds)
     return Subject(roots, labels, schema, (target.handle, *inputs), sized)
+
+
+def _holds(kept: Subject, target: Held) -> bool:
+    """Whether a subject that was kept still says what the object's own lineage says."""
+    return (
+        kept.roots is target.roots
+        and kept.labels is target.labels
+        and kept.schema is target.schema
+        and kept.sized is target.sized
+    )
 
 
 def joined(subject: Subject, held: Held) -> Subject:

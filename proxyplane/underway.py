@@ -150,11 +150,12 @@ class Underway:
     """One operation between its frame and its record: the state that the stations of the road hand on."""
 
     __slots__ = (
-        "_performed", "_single", "_skipped", "access", "bundles", "decision", "effects", "expected", "facts", "line",
-        "operation", "plan", "plane", "printed", "receiver", "reservation", "session", "subject", "target", "trace",
-        "written",
+        "_kept", "_performed", "_single", "_skipped", "access", "bundles", "decision", "effects", "expected", "facts",
+        "line", "operation", "plan", "plane", "printed", "receiver", "reservation", "session", "subject", "target",
+        "trace", "written",
     )  # fmt: skip
 
+    _kept: bool
     _performed: bool
     _single: bool
     _skipped: int
