@@ -125,7 +125,7 @@ class Dispatch:
             target,
             member,
             found.args,
-            found.kwargs,
+            found.kwargs or {},
             self._origin_at(line),
             b"",
             tuple([held.handle for held in found.held]) if found.held else (),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     pass
 
 
+from proxyplane.objects import NOTHING_DECIDED
 from proxyplane.underway import (
     ATTRIBUTES,
     KEPT,
@@ -49,6 +50,23 @@ class Judging(Underway):
         return decision
 
     def _decision(self, effects: frozenset[Effect], facts: Facts) -> Decision:
+        """What the policy says: a pure function of the request, so that of a plan on one object it is kept."""
+        plan, target, subject = self.plan, self.target, self.subject
+        keeps = self._kept and facts is NO_FACTS and effects is plan.expected.effects and subject is target.subject
+        if not keeps:
+            return self._decided(effects, facts)
+        via = self.operation.origin.via
+        found = target.decided.get(id(plan))
+        if found is not None and found[0] is plan and found[1] is subject and found[2] == via:
+            known: Decision = found[3]
+            return known
+        decision = self._decided(effects, facts)
+        if target.decided is NOTHING_DECIDED:
+            target.decided = {}
+        target.decided[id(plan)] = (plan, subject, via, decision)
+        return decision
+
+    def _decided(self, effects: frozenset[Effect], facts: Facts) -> Decision:
         operation = self.operation
         origin = operation.origin
         request = Request(

@@ -49,6 +49,7 @@ _DIRECT: Final = frozenset({str, bool, bytes, type(None)})
 """Types whose values are their own wire form."""
 _PERFORMED: Final = frozenset({"zeroed", "state", "random", "replaced"})
 """Flags of what only the plane may perform, in its own way."""
+INTEGERS: Final = frozenset({int})
 _FUNCTIONS: Final = (
     types.FunctionType,
     types.BuiltinFunctionType,
@@ -87,6 +88,10 @@ class Arguments:
         """Files that the agent has opened among them."""
         self.mediated: list[Entry] = []
         """Catalog lines of host functions that were passed on as themselves."""
+
+
+_NO_ARGUMENTS: Final = Arguments()
+"""Of all requests without arguments; nothing is ever added to it."""
 
 
 class Membrane:
@@ -183,10 +188,10 @@ class Membrane:
         if leaf is not None:
             return leaf(value)
         if depth < self.limits.depth and (kind is tuple or kind is frozenset or (fresh and kind in _CONTAINERS)):
+            if INTEGERS.issuperset(map(type, value)):
+                return [_CONTAINERS[kind], *map(encode_int, value)]
             if _DIRECT.issuperset(map(type, value)):
                 return [_CONTAINERS[kind], *value]
-            if {int}.issuperset(map(type, value)):
-                return [_CONTAINERS[kind], *map(encode_int, value)]
             return [_CONTAINERS[kind], *[self._encode(item, fresh, made, show, depth + 1) for item in value]]
         if fresh and kind is dict and depth < self.limits.depth:
             flat: list[Any] = [Tag.DICT]
@@ -355,6 +360,8 @@ class Membrane:
         Raises:
             ProtocolError: they break the protocol.
         """
+        if args == [] and kwargs is None:
+            return _NO_ARGUMENTS
         found = Arguments()
         if args is not None:
             if type(args) is not list:

@@ -17,6 +17,7 @@ from proxyplane.errors import ProtocolError
 __all__ = ["Held", "ObjectTable"]
 
 NO_NAMES: frozenset[str] = frozenset()
+NOTHING_DECIDED: dict[int, tuple[Any, Any, str, Any]] = {}
 _MOST_SENT = 5_000
 
 
@@ -24,9 +25,9 @@ class Held:
     """One object of a session: what it is, what it was made from, and how often the guest was given it."""
 
     __slots__ = (
-        "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins", "plain",
-        "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "subject", "type_id", "type_name",
-        "value", "version",
+        "decided", "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins",
+        "plain", "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "subject", "type_id",
+        "type_name", "value", "version",
     )  # fmt: skip
 
     def __init__(self, handle: int, value: Any, kind: TypeEntry | None) -> None:
@@ -68,6 +69,8 @@ class Held:
         """Qualified name of the catalogued type, or of the real one."""
         self.subject: Any = None
         """The subject of operations on it alone, as it was last; see `subjects`."""
+        self.decided: dict[int, tuple[Any, Any, str, Any]] = NOTHING_DECIDED
+        """Decisions on operations on it alone: plan, subject, way, decision; see `Judging`."""
         self.stamp: dict[str, Any] | None = None
         """The `target` field of records, until something in it changes."""
 

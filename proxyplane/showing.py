@@ -13,7 +13,7 @@ from proxyplane.decisions import Facts
 from proxyplane.effects import Effect
 from proxyplane.errors import ReferenceFailed, Refusal
 from proxyplane.grants import flat_labels
-from proxyplane.membrane import CARRIED, CONTAINER, NOTHING, REFERENCE, VALUE
+from proxyplane.membrane import CARRIED, CONTAINER, INTEGERS, NOTHING, REFERENCE, VALUE
 
 if TYPE_CHECKING:
     pass
@@ -104,7 +104,7 @@ class Showing(Judging):
     def _is_schema(self, value: Any) -> bool:
         """Whether what a schema member gave is schema: column labels that came out of data are content."""
         kind = type(value)
-        number = kind is int or kind is bool or (kind is tuple and {int}.issuperset(map(type, value)))
+        number = kind is int or kind is bool or (kind is tuple and INTEGERS.issuperset(map(type, value)))
         if number and self.operation.verb != "contains" and self.operation.member not in LABELS:
             return not self.subject.sized
         if self.operation.verb == "describe":
