@@ -1,6 +1,6 @@
 # make demo    an example agent over example data       make test    the whole suite
 # make lint    ruff and mypy                            make bench   the measurements
-# make clean   everything that these made
+# make fidelity  ordinary code beside native    make clean   everything that these made
 
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +10,7 @@ STAMP  := $(VENV)/.installed
 # An interpreter that was removed or replaced leaves an environment that no longer starts: make it anew.
 $(shell test ! -e $(STAMP) || $(BIN)/python -c '' 2>/dev/null || rm -f $(STAMP))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fidelity clean
 .DELETE_ON_ERROR:
 
 # `python -m`, not the scripts in bin: they hold absolute paths and would run another checkout after a copy.
@@ -27,6 +27,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+fidelity: $(STAMP)
+	$(BIN)/python -m benchmarks.fidelity
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("proxyplane needs Python 3.11 or newer and $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'

@@ -35,7 +35,7 @@ schema = 1
 default = "deny"
 
 [modules]
-host = ["pandas", "numpy"]
+host = ["pandas", "numpy", "polars", "scipy", "sklearn", "matplotlib", "pyarrow", "sqlite3", "sqlalchemy"]
 
 [fs]
 root = "{root}"

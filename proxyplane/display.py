@@ -114,7 +114,9 @@ def measured(line: Entry | None, value: Any) -> Facts:
 
 def draws(line: Entry, value: Any) -> bool:
     """Whether an operation on this value is about a figure or a part of one."""
-    return line.name.startswith("matplotlib.") or (line is RICH and _is(type(value), *_FIGURE))
+    if line.name.startswith("matplotlib.") or "draws" in line.flags:
+        return True
+    return line is RICH and _is(type(value), *_FIGURE)
 
 
 def subject(found: Subject, session: Session) -> Subject:

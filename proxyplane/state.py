@@ -23,7 +23,7 @@ from threading import get_ident
 from typing import Any, Final, TypeVar
 
 from proxyplane.callables import GuestCallable
-from proxyplane.hosts.swapped import Random, Table, printing, tables
+from proxyplane.hosts.swapped import Random, Table, load_drawing, printing, tables
 
 __all__ = ["SessionState"]
 
@@ -122,6 +122,8 @@ class SessionState:
             self._release(turn)
 
     def _become_private(self, flags: frozenset[str]) -> None:
+        if "draws" in flags:
+            load_drawing()  # or pandas would load it while it draws, and use the host's figures
         with _GATE.turn:
             if not self.private:
                 self._context = contextvars.copy_context()

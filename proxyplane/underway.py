@@ -134,7 +134,7 @@ def plan_of(line: Entry | None, value: Any, member: str | None) -> Plan:
     return Plan(
         line,
         Expected(line.effects, (), ()),
-        DRAWING if drawn else line.flags,
+        DRAWING | (line.flags & _DRAWS) if drawn else line.flags,
         drawn,
         "schema" in line.flags,
         bool(line.params) or "keeps" in line.flags,
@@ -144,6 +144,7 @@ def plan_of(line: Entry | None, value: Any, member: str | None) -> Plan:
 
 
 _SPECIAL = frozenset({"replaced", "scoped", "zeroed"})
+_DRAWS = frozenset({"draws"})
 
 
 class Underway:

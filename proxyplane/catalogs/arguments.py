@@ -211,7 +211,7 @@ class _Judgement:
             return
         entries = list(self._entries(name))
         for entry in entries:
-            if entry is None:
+            if entry is None or "draws" in entry.flags:  # called by name, it would draw into the host's figures
                 self.effects.add(Effect.UNKNOWN)
                 continue
             self.effects |= entry.effects

@@ -29,6 +29,7 @@ FLAGS: Final = (
     "replaced",
     "content",
     "holds",
+    "draws",
 )
 REVEALS: Final = ("receiver", "display", "result")
 ACTIONS: Final = (

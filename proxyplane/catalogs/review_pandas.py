@@ -1,8 +1,9 @@
 """Hand decisions about pandas.
 
-Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), plotting and styling (they load
-and run back ends), registration of accessors and dtypes, databases, methods of `col` (they run later than they are
-named), `eval` outside a frame, XML reading (entities), and everything under `pandas.io`, `core`, `compat`.
+Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), whatever takes a text for
+`str.format` (it walks from a cell to all that the process holds), plotting's settings of the process, registration of
+accessors and dtypes, databases, methods of `col` (they run later than they are named), `eval` outside a frame, XML
+reading (entities), and everything under `pandas.io`, `core`, `compat`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,22 @@ _COLUMN_EXPRESSION = frozenset(
 _EXCEL = "one-of(openpyxl|xlsxwriter|xlrd|odf|pyxlsb|calamine)"
 _PARQUET = "one-of(auto|pyarrow|fastparquet)"
 _TEXT_OUT = "buf:path-write reveals=receiver"
+_DRAWS = (
+    "compute draws backend:one-of(matplotlib) *usetex:never *fname:never canvas:never prop:never *fontproperties:plain "
+    "font:plain"
+)
+"""Drawing by matplotlib, with the rules for its parameters that `matplotlib.toml` has too: what pandas does not know
+itself, it hands on."""
+_PLOTS = "line bar barh box hist kde density area pie scatter hexbin".split()
+_PLOTTING = "andrews_curves autocorrelation_plot lag_plot parallel_coordinates radviz scatter_matrix table".split()
+_STYLING = (
+    "background_gradient bar clear concat hide highlight_between highlight_max highlight_min highlight_null "
+    "highlight_quantile set_caption set_properties set_sticky set_table_attributes set_table_styles set_td_classes "
+    "set_tooltips set_uuid text_gradient"
+).split()
+_STYLED = ("format", "format_index", "to_excel", "to_html", "to_latex", "to_string")
+"""Members of Styler. The others take a text for `str.format`, or hand on functions that nobody looked at (`use`)."""
+_STYLER_FORMAT = "method mutate compute formatter:never escape:one-of(html|latex|latex-math)"
 
 REVIEW = Review(
     library="pandas",
@@ -106,6 +123,13 @@ REVIEW = Review(
             for group in ("", "GroupBy")
         ),
         TypeReview("pandas.core.strings.accessor:StringMethods", make=None),
+        TypeReview("pandas.plotting._core:PlotAccessor", make=None, only=frozenset(("__call__", *_PLOTS))),
+        TypeReview("pandas.core.groupby.groupby:GroupByPlot", make=None, only=frozenset(("__call__",))),
+        TypeReview(
+            "pandas.io.formats.style:Styler",
+            make=None,
+            only=frozenset((*_STYLING, *_STYLED, "__eq__", "__ne__", "__hash__")),
+        ),
         *(
             TypeReview(f"pandas.core.indexes.accessors:{name}", inherits, make=None)
             for name, inherits in (
@@ -190,7 +214,7 @@ REVIEW = Review(
     modules={
         "pandas": (
             "annotations compat core eval io "
-            "pandas plotting read_gbq "
+            "pandas read_gbq "
             "read_iceberg read_sql read_sql_query read_sql_table read_xml set_eng_float_format "
             "show_versions test"
         ).split(),
@@ -201,6 +225,7 @@ REVIEW = Review(
         "pandas.api.extensions": ("only", "ExtensionArray", "ExtensionDtype", "no_default", "take"),
         "pandas.arrays": (),
         "pandas.errors": ("abc", "annotations", "cow", "ctypes"),
+        "pandas.plotting": ("only", *_PLOTTING),
         "pandas.testing": (),
         "pandas.tseries": ("only", "offsets", "frequencies"),
         "pandas.tseries.offsets": ("annotations",),
@@ -245,7 +270,7 @@ REVIEW = Review(
         "NDFrame.to_excel": f"method compute excel_writer:path-write engine:{_EXCEL}",
         "NDFrame.to_pickle": "method compute path:path-write",
         "NDFrame.to_hdf": "method compute path_or_buf:path-write",
-        "NDFrame.to_latex": f"method compute {_TEXT_OUT}",
+        "NDFrame.to_latex": f"method compute {_TEXT_OUT} header:one-of(True|False)",  # a list is for `str.format`
         "NDFrame.to_clipboard": "method process compute",
         "DataFrame.to_parquet": f"method compute reveals=receiver path:path-write engine:{_PARQUET}",
         "DataFrame.to_feather": "method compute path:path-write",
@@ -295,6 +320,23 @@ REVIEW = Review(
         "Resampler.apply": "method compute func:named",
         "Resampler.transform": "method compute arg:named",
         "DataFrame.pivot_table": "method compute aggfunc:named",
+        # drawing and styling
+        **{f"{kind}.plot": "property read draws" for kind in ("DataFrame", "Series", "DataFrameGroupBy")},
+        "SeriesGroupBy.plot": "property read draws",
+        "PlotAccessor.__call__": f"{_DRAWS}",
+        "GroupByPlot.__call__": f"{_DRAWS}",
+        **{f"PlotAccessor.{name}": f"method {_DRAWS}" for name in _PLOTS},
+        **{
+            f"{kind}.{name}": f"method {_DRAWS}"
+            for kind in ("DataFrame", "Series", "DataFrameGroupBy", "SeriesGroupBy")
+            for name in ("hist", "boxplot")
+        },
+        **{f"pandas.plotting.{name}": f"function {_DRAWS}" for name in _PLOTTING},
+        **{f"Styler.{name}": "method mutate compute" for name in _STYLING},
+        "Styler.format": _STYLER_FORMAT,
+        "Styler.format_index": _STYLER_FORMAT,
+        "Styler.to_excel": f"method compute excel_writer:path-write engine:{_EXCEL}",
+        **{f"Styler.to_{form}": f"method compute {_TEXT_OUT}" for form in ("html", "latex", "string")},
         # labels and schema
         "NDFrame.columns": "property read schema settable",
         "DataFrame.columns": "property read schema settable",
@@ -352,7 +394,7 @@ REVIEW = Review(
     absent=frozenset(
         (
             "ExtensionArray.interpolate "
-            ".attrs .flags .base .data .ctypes .strides .plot .hist .boxplot .style .obj .grouper "
+            ".attrs .flags .base .data .ctypes .strides .obj .grouper "
             ".to_sql .to_gbq .to_iceberg "
             ".to_xarray .from_arrow ..win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
             ".__array__ .calendar .construct_from_string .construct_array_type .register .kwds "

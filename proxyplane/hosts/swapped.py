@@ -5,6 +5,7 @@ Imports no library; a table is made only for a library that is loaded.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import importlib
 import sys
@@ -12,7 +13,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-__all__ = ["Figures", "PandasOptions", "Random", "Table", "printing", "reachable", "swappable", "tables"]
+__all__ = [
+    "Figures",
+    "PandasOptions",
+    "Random",
+    "Table",
+    "load_drawing",
+    "printing",
+    "reachable",
+    "swappable",
+    "tables",
+]
 
 
 class Table(Protocol):
@@ -35,8 +46,9 @@ class Table(Protocol):
 
 
 _SWAPPABLE: Final = ("display.", "styler.", "future.", "mode.")
-_PROCESS: Final = frozenset({"display.html.table_schema", "mode.max_threads"})
-"""Of these, options that reach beyond pandas: a formatter of IPython, thread pools."""
+_PROCESS: Final = frozenset({"display.html.table_schema", "mode.max_threads", "styler.format.formatter"})
+"""Of these, options that reach beyond pandas: a formatter of IPython, thread pools, texts for `str.format`, which walk
+from a cell to all that the process holds (`{0.__init__.__globals__}`)."""
 
 
 def swappable(key: str) -> bool:
@@ -151,10 +163,12 @@ class Random:
 
 
 class Figures:
-    """pyplot's figures, drawn without a window."""
+    """pyplot's figures, drawn without a window, and the settings that a style sheet makes."""
 
     def __init__(self) -> None:
         self._figures: OrderedDict[int, Any] = OrderedDict()
+        self._settings: dict[str, Any] = {}
+        self._settings_host: dict[str, Any] = {}
         self._host: tuple[Any, Any] | None = None
 
     def enter(self) -> None:
@@ -164,6 +178,9 @@ class Figures:
         shown: Any = sys.modules["matplotlib._pylab_helpers"].Gcf
         self._host = (shown.figs, pyplot._backend_mod)
         shown.figs, pyplot._backend_mod = self._figures, agg._BackendAgg
+        settings: Any = pyplot.rcParams
+        self._settings_host = dict(dict.items(settings))
+        dict.update(settings, self._settings)
 
     def watch(self) -> None:
         """See `Table`."""
@@ -175,6 +192,9 @@ class Figures:
         shown: Any = sys.modules["matplotlib._pylab_helpers"].Gcf
         pyplot: Any = sys.modules["matplotlib.pyplot"]
         shown.figs, pyplot._backend_mod = self._host
+        before, settings = self._settings_host, pyplot.rcParams
+        self._settings = {key: value for key, value in dict.items(settings) if value is not before.get(key)}
+        dict.update(settings, before)
         self._host = None
 
     def values(self) -> list[Any]:
@@ -191,6 +211,13 @@ def tables() -> Iterator[tuple[str, Callable[[], Table]]]:
         yield "pandas", PandasOptions
     if "matplotlib.pyplot" in sys.modules:
         yield "matplotlib", Figures
+
+
+def load_drawing() -> None:
+    """Import what pandas draws with; where it is not installed, pandas says so itself."""
+    if "matplotlib.pyplot" not in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("matplotlib.pyplot")
 
 
 def printing(context: contextvars.Context) -> Any:

@@ -60,16 +60,16 @@ def test_tpch_queries_give_native_results(plane: ControlPlane) -> None:
 
 
 def test_puzzles_print_what_they_print_natively(plane: ControlPlane) -> None:
-    """The pandas puzzles, in one session: only those that plot or show the machine may differ."""
+    """The pandas puzzles, in one session: only the one that shows the machine may differ."""
     failed, ran = failures(fidelity.puzzles(plane))
     assert ran > 40
-    assert [line for line in failed if "plot" not in line and "show_versions" not in line] == []
+    assert [line for line in failed if "show_versions" not in line] == []
 
 
 def test_a_sample_of_pandas_examples_passes(plane: ControlPlane) -> None:
-    """Of every tenth docstring at least 95 of 100 examples give their documented output."""
+    """Of every tenth docstring at least 97 of 100 examples give their documented output."""
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
     failed, ran = failures(fidelity.pandas_examples(plane, limit=150))
     assert ran > 300
-    assert len(failed) <= ran * 0.05, "\n".join(failed)
+    assert len(failed) <= ran * 0.03, "\n".join(failed)

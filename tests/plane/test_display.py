@@ -217,3 +217,53 @@ def test_tex_is_refused(analyst: Callable[..., Session], pyplot: Any) -> None:
     assert result.error is not None
     assert result.error.effect == "process"
     assert session.run("fig").value == "<Figure size 640x480 with 0 Axes>"
+
+
+def test_what_pandas_draws_is_the_sessions(analyst: Callable[..., Session], pyplot: Any) -> None:
+    """A plot of pandas is drawn into the session's own figures, in its own style, and comes out as content."""
+    session = analyst(text=FIGURES)
+    before = pyplot.rcParams["axes.facecolor"]
+    code = "import matplotlib.pyplot as plt\nplt.style.use('ggplot')\nax = sales.plot(y='amount')\nplt.get_fignums()"
+    result = session.run(code)
+    assert (result.value, result.error) == ("[1]", None)
+    assert pyplot.get_figlabels() == ["the host's"]
+    assert pyplot.rcParams["axes.facecolor"] == before
+    crossed = session.run("ax.get_lines()[0].get_ydata().tolist()")
+    assert crossed.ok
+    assert records(session)[-1]["result"]["rows"] == len(sales())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sales.plot(backend='antigravity')",
+        "sales.plot(usetex=True)",
+        "sales.agg('plot')",
+        "sales.amount.agg('hist')",
+        "sales.groupby('region').agg('hist')",
+        "sales.style.format('{0.__class__}')",
+        "sales.to_latex(header=['{0.__class__}'] * 9)",
+        "import pandas as pd\npd.set_option('styler.format.formatter', '{0.__class__}')",
+        "import matplotlib.ticker as t\nt.StrMethodFormatter('{x.__class__}')(sales)",
+        "import matplotlib.pyplot as plt\nplt.style.use('/etc/passwd')",
+        "import matplotlib.pyplot as plt\nplt.bar_label(plt.bar([1], [2]), fmt='{.__class__}')",
+    ],
+)
+def test_drawing_and_styling_reach_nothing_else(analyst: Callable[..., Session], pyplot: Any, code: str) -> None:
+    """No back end by name, no TeX, no drawing by a method's name, and no text for `str.format`."""
+    assert pyplot.get_figlabels() == ["the host's"]
+    result = analyst(text=FIGURES).run(code)
+    assert result.error is not None
+    assert result.error.effect == "unknown"
+
+
+def test_a_styler_shows_what_went_into_it() -> None:
+    """Text of a Styler is revealed as content of all frames that were given to it."""
+    objects = {"df": sales(), "other": sales().add_prefix("o_")}
+    with (
+        ControlPlane(policy=Policy.preset("open"), audit=":memory:") as plane,
+        plane.session("agent", objects=objects) as session,
+    ):
+        assert session.run("s = df.head(2).style\ns.set_tooltips(other)\nt = s.to_html()").ok
+        shown = [r for r in records(session) if "reveal" in r["effects"]["declared"]][-1]
+        assert set(shown["target"]["roots"]) == {"df", "other"}

@@ -42,8 +42,8 @@ def test_a_member_has_the_effects_of_its_line(catalog: Catalog) -> None:
 
 
 DANGEROUS = {
-    pd.DataFrame: "attrs flags plot hist boxplot style to_sql to_gbq to_xarray set_flags _mgr _data __array__",
-    pd.Series: "attrs flags plot hist to_sql __array__ __array_ufunc__ __reduce__",
+    pd.DataFrame: "attrs flags to_sql to_gbq to_xarray set_flags _mgr _data __array__",
+    pd.Series: "attrs flags to_sql __array__ __array_ufunc__ __reduce__",
     np.ndarray: "base data ctypes strides tofile dump dumps setflags resize setfield getfield __array__ "
     "__array_interface__ __reduce__ __setstate__ __buffer__",
     type(np.add): "__reduce__ resolve_dtypes",
@@ -68,7 +68,7 @@ def test_what_reaches_memory_or_the_world_is_not_catalogued(catalog: Catalog, ki
     [
         (
             "pandas",
-            "io core compat plotting eval read_sql read_xml HDFStore",
+            "io core compat eval read_sql read_xml HDFStore",
         ),
         (
             "numpy",

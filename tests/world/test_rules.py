@@ -156,7 +156,7 @@ LEFT_OUT = {
     "sklearn": "set_config config_context show_versions externals",
     "scipy": "io datasets LowLevelCallable test",
     "scipy.sparse": "load_npz save_npz",
-    "matplotlib.pyplot": "imread imsave switch_backend rcParams rc style setp pause ginput",
+    "matplotlib.pyplot": "imread imsave switch_backend rcParams rc setp pause ginput",
     "matplotlib": "rcParams use rc backends animation font_manager",
     "pyarrow": "foreign_buffer py_buffer memory_map OSFile fs parquet flight ipc open_file input_stream Buffer",
     "sqlalchemy": "event create_mock_engine engine_from_config make_url URL inspect",
