@@ -6,6 +6,7 @@ a host which has given up the file system can still read them. pandas is importe
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -43,7 +44,31 @@ def _feather(file: BinaryIO) -> Any:
 
 def _json(file: BinaryIO) -> Any:
     start = file.peek(4096)[:4096].lstrip() if hasattr(file, "peek") else b""
-    return _json_lines(file) if start.startswith(b"{") else _json_records(file)
+    if not start.startswith(b"{"):
+        return _json_records(file)
+    text = file.read()
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        whole = None  # one object on each line, or broken: said with its line
+    table = _json_columns(whole) if type(whole) is dict else None
+    return table if table is not None else _json_lines(io.BytesIO(text))
+
+
+def _json_columns(whole: dict[str, Any]) -> Any:
+    """A table that is one object: by columns (the default of `DataFrame.to_json`), of lists, or split; else None."""
+    import pandas as pd  # noqa: PLC0415
+
+    if set(whole) == {"columns", "index", "data"}:
+        return pd.DataFrame(whole["data"], index=whole["index"], columns=whole["columns"])
+    if whole and all(type(column) is list for column in whole.values()):
+        return pd.DataFrame(whole)
+    if not whole or not all(type(column) is dict for column in whole.values()):
+        return None
+    table = pd.DataFrame(whole)
+    if all(type(label) is str and label.isdecimal() for label in table.index):
+        table.index = table.index.astype(int)  # JSON has only texts for keys
+    return table
 
 
 def _json_records(file: BinaryIO) -> Any:

@@ -43,6 +43,17 @@ def test_every_format_gives_the_same_table(tmp_path: Path, extension: str):
     pd.testing.assert_frame_equal(load(path.rename(tmp_path / f"TABLE{extension.upper()}")), FRAME)
 
 
+@pytest.mark.parametrize("orient", ["columns", "split", "records"])
+def test_json_as_pandas_writes_it(tmp_path: Path, orient: str):
+    """What `DataFrame.to_json` writes comes back as the same table, also by columns, its default."""
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None], "c": [0.5, 1.5, 2.5]})
+    path = tmp_path / "table.json"
+    frame.to_json(path, orient=orient)
+    loaded = load(path)
+    assert loaded.equals(frame)
+    assert list(loaded.index) == [0, 1, 2]
+
+
 def test_json_lines_are_known_by_their_first_character(tmp_path: Path):
     """A .json file that begins with an object has one on each line."""
     path = tmp_path / "lines.json"
