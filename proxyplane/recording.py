@@ -94,16 +94,17 @@ class Trace:
     def looked(self, plan: object, decision: Decision) -> dict[int, Any]:
         """The record after an operation of this plan that only looked and went well.
 
-        What its records have in common (verb, member, effects, verdict, rule) is packed once for the session.
+        What its records have in common (who, verb, member, effects, verdict, rule) is packed once for the session.
         """
-        stable = self._session.stable
-        key = (id(plan), id(decision))
+        if self._built is not None:  # something was noted that only this record holds
+            return self.outcome("single", decision, "ok")
+        stable, via = self._session.stable, self.operation.origin.via
+        key = (id(plan), id(decision), via)
         found = stable.get(key)
-        if found is None or self._built is not None:
-            if self._built is not None or len(stable) > _MOST_STABLE:
+        if found is None:
+            if len(stable) > _MOST_STABLE:
                 stable.clear()
-                return self.outcome("single", decision, "ok")
-            shared = dict(self._session.shared["guest" if self.operation.origin.via == "guest" else "agent"])
+            shared = dict(self._session.shared["guest" if via == "guest" else "agent"])
             shared |= {"phase": "single", "status": "ok", "verdict": decision.verdict, "rule": decision.rule}
             shared |= {"verb": self.operation.verb, "effects": {"declared": list(self._effects)}}
             if self.operation.member is not None:

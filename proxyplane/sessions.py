@@ -70,8 +70,8 @@ class Session:
         """The fields that all effect records of this session share, by who touched the proxy."""
         self.prefixes = {origin: plane.log.prefix(fields) for origin, fields in self.shared.items()}
         """The same, packed."""
-        self.stable: dict[tuple[int, int], tuple[object, object, Prefix]] = {}
-        """Fields that records of one plan and decision share, packed; see `Trace.looked`."""
+        self.stable: dict[tuple[int, int, str], tuple[object, object, Prefix]] = {}
+        """Fields that records of one plan, decision and origin share, packed; see `Trace.looked`."""
         self._where: tuple[Origin | None, dict[str, Any]] = (None, {})
         self.grants = Grants(self)
         self.dispatch = Dispatch(self)

@@ -274,7 +274,7 @@ def _outside(fields: Fields) -> str:
         if value not in allowed and (value is not None or key == KIND):
             # These four fields are words of the plane, never data, so the wrong word may be shown.
             return f"record field {NAMES[key]!r} must be one of {', '.join(sorted(allowed))}; it is {value!r}"
-    return "a record must be a mapping with a kind"  # pragma: no cover - the caller found one of the four wrong
+    return "a record must be a mapping with a kind"
 
 
 def check(payload: bytes | memoryview) -> dict[int, Any]:

@@ -207,3 +207,22 @@ def test_every_operation_has_exactly_one_end(analyst: Callable[..., Session], co
     ends = [record["op"] for record in found if record["phase"] != "intent"]
     assert len(ends) == len(set(ends))
     assert {record["op"] for record in found} == set(ends)
+
+
+def test_a_record_names_who_touched_the_object_whatever_came_before() -> None:
+    """The same look by host code on the agent's behalf, by the agent and by the session keeps its own origin."""
+    policy = Policy.preset("open")
+    for order in (("guest", "mediated"), ("mediated", "guest")):
+        codes = {"guest": "r = np.sum(df.units)", "mediated": "r = df[['units']].agg(np.sum)"}
+        with ControlPlane(policy=policy) as plane, plane.session("a", objects={"df": sales()}) as session:
+            session.run("import numpy as np")
+            for which in order * 2:
+                assert session.run(codes[which]).ok
+            session.get_attr("df", "shape")
+            assert session.run("df.shape").ok
+            session.get_attr("df", "shape")
+            found = records(session)
+            shapes = [r["origin"] for r in found if r.get("member") == "shape" and r["status"] == "ok"]
+            assert shapes == ["agent", "guest", "agent"]
+            sums = {(bool(r.get("parent")), r["origin"]) for r in found if r.get("member") == "sum"}
+            assert sums == {(False, "guest"), (True, "agent")}
