@@ -7,6 +7,7 @@ on every put and sync raises `AuditUnavailable` with that first reason.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import socket
 import subprocess
@@ -14,13 +15,14 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from proxyplane.audit.ring import Ring, RingError, shared_memory
 from proxyplane.errors import AuditCorrupt, AuditUnavailable
 
-__all__ = ["Opening", "WriterLink"]
+__all__ = ["Opening", "Places", "WriterLink"]
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -35,7 +37,8 @@ from proxyplane.audit.writer import main
 sys.exit(main(sys.argv[2:]))
 """
 # The packages' own __init__ files are passed over: the writer starts in some 20 ms and imports nothing that it does
-# not run. -I and -S keep environment, working directory and site-packages out of it.
+# not run. -I and -S keep environment, working directory and site-packages out of it; `main` adds, last, the folder
+# that holds cryptography.
 
 _START_SECONDS: Final = 10.0
 _FULL_RING_SLEEP: Final = 0.0005
@@ -57,6 +60,17 @@ class Opening(NamedTuple):
     segment: int
 
 
+class Places(NamedTuple):
+    """Where else the writer keeps something; absolute paths."""
+
+    keys: str = ""
+    """Folder of the signing and HMAC keys; by default `keys` in the audit directory."""
+    mirror: str = ""
+    """Second directory that must take every byte, too."""
+    anchors: tuple[str, ...] = ()
+    """Folders that get signed checkpoints."""
+
+
 class WriterLink:
     """One log-writer process and the ring to it.
 
@@ -67,27 +81,35 @@ class WriterLink:
         deadline: seconds that a full ring, a sync or the close may take.
         ring_bytes: capacity of the ring, a power of two.
         segment_bytes: size after which a new segment begins.
+        places: where else the writer keeps something.
 
     Raises:
         AuditUnavailable: the writer could not start or open the directory.
         AuditCorrupt: the directory holds a log that must not be continued.
     """
 
-    def __init__(self, directory: str, *, deadline: float, ring_bytes: int, segment_bytes: int) -> None:
+    def __init__(
+        self, directory: str, *, deadline: float, ring_bytes: int, segment_bytes: int, places: Places | None = None
+    ) -> None:
         self.reason = ""
         """Why the link has ended; empty while it is open."""
+        self.places = places or Places()
+        """Where else the writer keeps something."""
+        self.anchor_problem = ""
+        """Why an anchor did not take the newest checkpoint it was given."""
         self.durable = 0
         """Records known to survive a power failure."""
         self._deadline = deadline
         self._changed = threading.Condition()
         self._done = self._ended = False
+        self._task: Callable[[], None] | None = None
         self._fault = ""
         self._owner = os.getpid()
         memory = shared_memory(ring_bytes)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._ring = Ring(memory, create=True)
-            self._process = _start(directory, theirs.fileno(), memory, segment_bytes)
+            self._process = _start(directory, theirs.fileno(), memory, segment_bytes, self.places)
         except OSError as error:
             ours.close()
             raise AuditUnavailable(f"the log writer could not be started ({error.strerror})") from None
@@ -136,26 +158,24 @@ class WriterLink:
         Raises:
             AuditUnavailable: the link has ended, or ended now because the writer took nothing until the deadline.
         """
-        ring = self._ring
         try:
-            if not ring.put(frame):
-                self._put_when_room(frame)
+            return self._ring.put(frame) or self._put_when_room(frame)
         except RingError as error:
             raise self.fail(str(error)) from None
-        return ring.head
 
-    def _put_when_room(self, frame: bytes) -> None:
+    def _put_when_room(self, frame: bytes) -> int:
         if len(frame) > self._ring.capacity:
             raise ValueError(
                 f"a record of {len(frame)} bytes does not fit into a ring of {self._ring.capacity}; cut it"
             )
         until = time.monotonic() + self._deadline
-        while not self._ring.put(frame):
+        while not (head := self._ring.put(frame)):
             if self.reason:
                 raise AuditUnavailable(self.reason)
             if time.monotonic() > until:
                 raise self.fail(f"the ring stayed full for {self._deadline:g} s: the log writer does not take records")
             time.sleep(_FULL_RING_SLEEP)
+        return head
 
     def sync(self, count: int) -> None:
         """Returns when the first `count` records are durable.
@@ -175,6 +195,23 @@ class WriterLink:
             if self.reason:
                 raise AuditUnavailable(self.reason)
         raise self.fail(f"the log writer did not make records durable within {self._deadline:g} s")
+
+    def aside(self, task: Callable[[], None]) -> None:
+        """Has the listening thread do something once; returns when it has.
+
+        Raises:
+            AuditUnavailable: the link has ended, or ended now because the deadline passed.
+        """
+        done = threading.Event()
+
+        def do() -> None:
+            task()
+            done.set()
+
+        self._task = do
+        self._ask(b"sync")  # the answer wakes the thread
+        if not done.wait(self._deadline):
+            raise self.fail("the log writer did not answer in time")
 
     def close(self, count: int) -> None:
         """Ends the writer; the first `count` records must then be durable.
@@ -228,6 +265,9 @@ class WriterLink:
                 message = ""
             if not message:
                 break
+            task, self._task = self._task, None
+            if task is not None:
+                task()
             self._hear(message)
         self._ended = True
         self.fail("the log writer process ended")
@@ -237,6 +277,9 @@ class WriterLink:
 
     def _hear(self, message: str) -> None:
         word, _, rest = message.partition(" ")
+        if word == "anchor":
+            self.anchor_problem = rest
+            return
         if word == "closed":
             self._fault = f"the log writer stopped: {rest}"
             self.fail(self._fault)
@@ -252,10 +295,15 @@ class WriterLink:
         self._wire.close()
 
 
-def _start(directory: str, wire: int, memory: int, segment_bytes: int) -> subprocess.Popen[bytes]:
+def _start(directory: str, wire: int, memory: int, segment_bytes: int, places: Places) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise AuditUnavailable("no Python interpreter is known (sys.executable is empty) to start the log writer with")
-    arguments = [directory, str(wire), str(memory), str(os.getpid()), str(segment_bytes)]
+    found = importlib.util.find_spec("cryptography")
+    if found is None or not found.origin:
+        raise AuditUnavailable("the log signs its checkpoints with the package cryptography, which is not installed")
+    library = os.path.dirname(os.path.dirname(found.origin))
+    arguments = [directory, str(wire), str(memory), str(os.getpid()), str(segment_bytes), library, *places[:2]]
+    arguments += places.anchors
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _START, str(_PACKAGE), *arguments],
         stdin=subprocess.DEVNULL,

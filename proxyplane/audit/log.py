@@ -6,13 +6,15 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 from proxyplane.audit import record, segments
-from proxyplane.audit.link import Opening, WriterLink
+from proxyplane.audit.keys import hashed
+from proxyplane.audit.link import Opening, Places, WriterLink
 from proxyplane.audit.record import Encoder, Fields, Prefix
 from proxyplane.clock import Clock, Identifiers, SystemClock
 from proxyplane.errors import AuditUnavailable
@@ -24,6 +26,8 @@ RING_BYTES: Final = 8 << 20
 _LEAST_RING: Final = 4096
 _UNCLEAN: Final = ("host-lost", "writer-lost")
 
+_head: Final = segments.FRAME.pack
+_crc: Final = zlib.crc32
 _system_clock: Final = SystemClock()
 
 
@@ -41,18 +45,19 @@ class Sink(Protocol):
 
 
 class MemorySink:
-    """Keeps payloads and their chain in the process; for tests. Survives nothing."""
+    """Keeps payloads in the process; for tests. Survives nothing."""
 
     def __init__(self) -> None:
         self.reason = ""
         self.durable = 0
         self.written = 0
         self.payloads: list[bytes] = []
-        self.head = segments.NO_HEAD
+        self._secret = os.urandom(32)
 
     def put(self, frame: bytes) -> int:
         payload = frame[segments.FRAME.size :]
-        self.head = segments.chain(self.head, payload)
+        if segments.FRAME.unpack_from(frame)[0] & segments.SECRETS:
+            payload = segments.unsealed(payload, lambda text: hashed(self._secret, text))
         self.payloads.append(payload)
         self.written += len(frame)
         return self.written
@@ -78,7 +83,7 @@ class AuditLog:
         self._sink = sink
         self._count = count
         self._written = sink.written
-        encoder = Encoder()
+        self._encoder = encoder = Encoder()
         self._encode = encoder.encode
         self.prefix = encoder.prefix
         """Packs fields that many records share, for `append`; see `Encoder.prefix`."""
@@ -101,6 +106,9 @@ class AuditLog:
         deadline: float = 2.0,
         ring_bytes: int = RING_BYTES,
         segment_bytes: int = segments.SEGMENT_BYTES,
+        keys: str | Path | None = None,
+        mirror: str | Path | None = None,
+        anchors: Iterable[str | Path] = (),
     ) -> AuditLog:
         """Opens a log for appending, new or where it ended.
 
@@ -114,6 +122,9 @@ class AuditLog:
             deadline: seconds that an append to a full ring, a sync, or the close may take before the log closes.
             ring_bytes: what the host may be ahead of the writer, a power of two from 4,096.
             segment_bytes: size after which a new segment file begins.
+            keys: folder of the signing and the HMAC key, which only the writer opens; by default `keys` in `where`.
+            mirror: a second directory, best on another device: nothing counts before it has it, too.
+            anchors: folders that get the newest signed checkpoint each minute of activity and at the end.
 
         Raises:
             AuditUnavailable: the directory cannot be used, or another writer holds it.
@@ -124,7 +135,11 @@ class AuditLog:
         if ring_bytes < _LEAST_RING or ring_bytes & (ring_bytes - 1):
             raise ValueError(f"ring_bytes must be a power of two from {_LEAST_RING}, not {ring_bytes}")
         location = os.path.abspath(where)
-        link = WriterLink(location, deadline=deadline, ring_bytes=ring_bytes, segment_bytes=segment_bytes)
+        second, secrets = (os.path.abspath(place) if place is not None else "" for place in (mirror, keys))
+        places = Places(secrets, second, tuple(os.path.abspath(place) for place in anchors))
+        link = WriterLink(
+            location, deadline=deadline, ring_bytes=ring_bytes, segment_bytes=segment_bytes, places=places
+        )
         opening = link.opening
         log = cls(link, log_id=opening.log_id, count=opening.records, location=location)
         if opening.how in _UNCLEAN:
@@ -154,7 +169,11 @@ class AuditLog:
             try:
                 self._busy = True
                 payload = self._encode(fields, seq, prefix)
-                self._count, self._written = seq + 1, sink.put(segments.frame(payload))
+                secrets = self._encoder.secrets
+                frame = (
+                    segments.sealed_frame(payload, secrets) if secrets else _head(len(payload), _crc(payload)) + payload
+                )
+                self._count, self._written = seq + 1, sink.put(frame)
             except BaseException:
                 # A KeyboardInterrupt may come between the copy and the count. The ring knows which of them was.
                 if sink.written != self._written:
@@ -201,9 +220,38 @@ class AuditLog:
         return self._sink.durable
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Absolute paths at which the log keeps something: its directory, its keys, the second directory, anchors."""
+        if not isinstance(self._sink, WriterLink):
+            return ()
+        keys, mirror, anchors = self._sink.places
+        return tuple(place for place in (self.location, keys, mirror, *anchors) if place)
+
+    @property
+    def anchor_problem(self) -> str:
+        """Why an anchor did not take a checkpoint; empty when none failed."""
+        return self._sink.anchor_problem if isinstance(self._sink, WriterLink) else ""
+
+    @property
     def writer_pid(self) -> int | None:
         """Process id of the log writer; None for a log in memory."""
         return self._sink.pid if isinstance(self._sink, WriterLink) else None
+
+    @property
+    def threads(self) -> int:
+        """Threads that the log keeps in this process."""
+        return int(isinstance(self._sink, WriterLink))
+
+    def aside(self, task: Callable[[], None]) -> None:
+        """Have the log's own thread, where there is one, do something once, and wait until it has.
+
+        For what holds for one thread only, as giving up files does.
+
+        Raises:
+            AuditUnavailable: the log is closed, or closed now because the deadline passed.
+        """
+        if isinstance(self._sink, WriterLink):
+            self._sink.aside(task)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """All records in order, by their JSON names. Of a directory: those that the writer has written.

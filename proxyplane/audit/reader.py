@@ -16,7 +16,10 @@ from proxyplane.audit import record, segments
 from proxyplane.audit.segments import Damage, Header
 from proxyplane.errors import AuditCorrupt
 
-__all__ = ["follow", "read", "tail"]
+_BEGINNING = segments.HEADER_BYTES + segments.FRAME.size + segments.LONGEST_CHECKPOINT
+"""Bytes that hold a segment's header and its first checkpoint."""
+
+__all__ = ["follow", "payloads", "read", "segment", "tail"]
 
 
 def read(directory: str | Path) -> Iterator[dict[str, Any]]:
@@ -30,11 +33,28 @@ def read(directory: str | Path) -> Iterator[dict[str, Any]]:
     expected = 0
     for index, number in enumerate(numbers):
         following = numbers[index + 1] if index + 1 < len(numbers) else None
-        for found in _segment(directory, number, following):
+        for found in segment(directory, number, following):
             if found["seq"] != expected:
                 raise AuditCorrupt(f"segment {number}: record {found['seq']} stands where {expected} should be")
             expected += 1
             yield found
+
+
+def payloads(directory: str | Path) -> Iterator[memoryview]:
+    """The stored bytes of all records in order, checked by CRC and number only; unfinished writes are passed over.
+
+    Raises:
+        OSError, AuditCorrupt: as `read`.
+    """
+    numbers = _numbers(directory)
+    expected = 0
+    for index, number in enumerate(numbers):
+        following = numbers[index + 1] if index + 1 < len(numbers) else None
+        for _, item in _stored(directory, number, following):
+            if item.seq != expected:
+                raise AuditCorrupt(f"segment {number}: another record stands where {expected} should be")
+            expected += 1
+            yield item.payload
 
 
 def tail(directory: str | Path, count: int) -> list[dict[str, Any]]:
@@ -49,7 +69,7 @@ def tail(directory: str | Path, count: int) -> list[dict[str, Any]]:
     for number in reversed(numbers):
         if len(kept) >= count:
             break
-        kept = [*_segment(directory, number, following), *kept]
+        kept = [*segment(directory, number, following), *kept]
         following = number
     return kept[-count:] if count > 0 else []
 
@@ -110,25 +130,40 @@ def _limit(directory: str | Path, following: int | None) -> int | None:
     if following is None:
         return None
     try:
-        return Header.unpack(_bytes(directory, following, 0, segments.HEADER_BYTES)).previous_length
+        begun = _bytes(directory, following, 0, _BEGINNING)
+        return Header.unpack(begun).previous_length if segments.is_begun(begun) else None
     except ValueError:
         return None
 
 
-def _segment(directory: str | Path, number: int, following: int | None) -> Iterator[dict[str, Any]]:
+def segment(directory: str | Path, number: int, following: int | None) -> Iterator[dict[str, Any]]:
+    """The records of one segment, by their JSON names; `following` is the number of its successor, if it has one.
+
+    Raises:
+        OSError, AuditCorrupt: as `read`.
+    """
+    for _, item in _stored(directory, number, following):
+        yield record.decode(item.payload)
+
+
+def _stored(directory: str | Path, number: int, following: int | None) -> Iterator[tuple[int, segments.Frame]]:
+    """The records of a segment as frames, each with the offset at which it begins."""
     limit = _limit(directory, following)
     data = _bytes(directory, number)
-    if len(data) < segments.HEADER_BYTES or not data.strip(b"\0"):
+    if not segments.is_begun(data):
         return
     _check_header(data, number)
     if limit is not None and limit > len(data):
         raise AuditCorrupt(f"segment {number} ends before its successor says; run `proxyplane audit verify`")
-    for item in segments.frames(data, segments.HEADER_BYTES, limit):
+    at = segments.HEADER_BYTES
+    for item in segments.frames(data, at, limit):
         if isinstance(item, Damage):
             if limit is not None or not item.torn:
                 raise AuditCorrupt(f"segment {number}, byte {item.offset}: {item.text}")
-        elif not item.is_checkpoint:
-            yield record.decode(item.payload)
+            return
+        if not item.is_checkpoint:
+            yield at, item
+        at = item.end
 
 
 def _new_records(directory: str | Path, number: int, at: int) -> tuple[list[dict[str, Any]], int]:

@@ -12,9 +12,11 @@ There are no floats in a record: times are int nanoseconds, sizes bytes, shapes 
 from __future__ import annotations
 
 import difflib
+import os
 import struct
 import uuid
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 import msgpack
@@ -32,6 +34,7 @@ __all__ = [
     "VERDICTS",
     "Encoder",
     "Fields",
+    "Hashed",
     "Prefix",
     "decode",
 ]
@@ -139,6 +142,7 @@ KINDS: Final = frozenset(
         "grant",
         "revoke",
         "approval",
+        "code",
         "observed",
         "gap",
         "degraded",
@@ -153,20 +157,31 @@ _PHASES_OR_NONE: Final = PHASES | {None}
 _VERDICTS_OR_NONE: Final = VERDICTS | {None}
 _STATUSES_OR_NONE: Final = STATUSES | {None}
 _GIVEN: Final = frozenset(NAMES) - {V, SEQ}
+_is_given: Final = _GIVEN.issuperset
+_is_known: Final = frozenset(NAMES).issuperset
+_has_no_word: Final = frozenset(_CLOSED).isdisjoint
+"""Whether a record leaves out every field whose words are a closed list."""
 
 _STAMP: Final = struct.Struct(">BHHHQ")
 """map 16 marker, number of fields, key 0 with value 1, key 1 with the uint 64 marker, sequence number."""
+_stamp: Final = _STAMP.pack
 _FIXMAP_LIMIT: Final = 16
+_LONGEST_HASHED: Final = 64
 _UUIDS: Final = (ID, OP, PARENT)
 
 
-def _plain(value: object) -> object:
-    """What msgpack does not know but a record may hold: sets (sorted) and integers beyond 64 bits (as hex text)."""
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    if isinstance(value, int):
-        return hex(value)
-    raise TypeError(type(value).__qualname__)
+class Hashed:
+    """A sensitive text in a record: the log stores its HMAC-SHA-256 (32 bytes), whose key only the log writer has.
+
+    Equal texts have equal hashes in one log; that much can be seen. Of a text longer than 64 bytes it is the HMAC of
+    its SHA-256.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str | bytes) -> None:
+        data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+        self.text = data if len(data) <= _LONGEST_HASHED else sha256(data).digest()
 
 
 class Prefix:
@@ -182,12 +197,29 @@ class Prefix:
 class Encoder:
     """Turns records into payload bytes. One per log: the buffer inside is used again, so calls must not overlap."""
 
-    __slots__ = ("_pack",)
+    __slots__ = ("_mark", "_marks", "_pack", "secrets")
 
     def __init__(self) -> None:
         # Text from agents may hold lone surrogates; a record must neither fail on them nor store invalid UTF-8.
-        packer = msgpack.Packer(autoreset=True, default=_plain, unicode_errors="backslashreplace")
+        packer = msgpack.Packer(autoreset=True, default=self._plain, unicode_errors="backslashreplace")
+        self._mark = os.urandom(24)
+        self._marks = 0
+        self.secrets: list[tuple[bytes, bytes]] = []
+        """Placeholders in the payload that was encoded last, and the texts whose hashes belong there."""
         self._pack: Callable[[Any], bytes] = packer.pack
+
+    def _plain(self, value: object) -> object:
+        """What msgpack does not know but a record may hold: sets (sorted), integers beyond 64 bits (as hex text)."""
+        if isinstance(value, Hashed):
+            self._marks += 1
+            placeholder = self._mark + self._marks.to_bytes(8, "big")  # nobody can guess it into another field
+            self.secrets.append((placeholder, value.text))
+            return placeholder
+        if isinstance(value, (set, frozenset)):
+            return sorted(value)
+        if isinstance(value, int):
+            return hex(value)
+        raise TypeError(type(value).__qualname__)
 
     def prefix(self, fields: Fields) -> Prefix:
         """Pack fields that every record of a kind shares, for `encode`. Needs `kind`; at most 15 fields.
@@ -199,6 +231,8 @@ class Encoder:
         if shared.get(KIND) not in KINDS or len(shared) >= _FIXMAP_LIMIT:
             raise ValueError(_outside(shared))
         self.encode(shared, 0)
+        if self.secrets:
+            raise ValueError("shared fields hold no sensitive text")
         return Prefix(len(shared), self._pack(shared)[1:])
 
     def encode(self, fields: Fields, seq: int, prefix: Prefix | None = None) -> bytes:
@@ -213,15 +247,11 @@ class Encoder:
             ValueError: an unknown field, a value outside a closed list, or a payload above `MAX_RECORD`.
             TypeError: a value that has no stored form.
         """
-        if not fields.keys() <= _GIVEN:
+        if self.secrets:
+            self.secrets = []
+        if not _is_given(fields):
             fields = by_key(fields)
-        get = fields.get
-        if (
-            (prefix is None and get(KIND) not in KINDS)
-            or get(PHASE) not in _PHASES_OR_NONE
-            or get(VERDICT) not in _VERDICTS_OR_NONE
-            or get(STATUS) not in _STATUSES_OR_NONE
-        ):
+        if (prefix is None or not _has_no_word(fields)) and not _are_words(fields, kind_needed=prefix is None):
             raise ValueError(_outside(fields))
         try:
             body = self._pack(fields)
@@ -230,9 +260,9 @@ class Encoder:
         count = len(fields)
         body = body[1 if count < _FIXMAP_LIMIT else 3 :]
         if prefix is None:
-            payload = _STAMP.pack(0xDE, count + 2, 0x0001, 0x01CF, seq) + body
+            payload = _stamp(0xDE, count + 2, 0x0001, 0x01CF, seq) + body
         else:
-            payload = _STAMP.pack(0xDE, count + 2 + prefix.count, 0x0001, 0x01CF, seq) + prefix.packed + body
+            payload = _stamp(0xDE, count + 2 + prefix.count, 0x0001, 0x01CF, seq) + prefix.packed + body
         if len(payload) > MAX_RECORD:
             raise ValueError(
                 f"a record takes at most {MAX_RECORD} bytes, this one {len(payload)}; cut its longest field"
@@ -268,6 +298,17 @@ def by_key(fields: Fields) -> dict[int, Any]:
     return found
 
 
+def _are_words(fields: Fields, *, kind_needed: bool) -> bool:
+    """Whether the fields with closed lists of words hold words of them."""
+    get = fields.get
+    return (
+        (not kind_needed or get(KIND) in KINDS)
+        and get(PHASE) in _PHASES_OR_NONE
+        and get(VERDICT) in _VERDICTS_OR_NONE
+        and get(STATUS) in _STATUSES_OR_NONE
+    )
+
+
 def _outside(fields: Fields) -> str:
     for key, allowed in _CLOSED.items():
         value = fields.get(key)
@@ -284,21 +325,31 @@ def check(payload: bytes | memoryview) -> dict[int, Any]:
         AuditCorrupt: not a record of schema 1.
     """
     try:
-        stored = msgpack.unpackb(payload, strict_map_key=False, raw=False)
+        stored = msgpack.unpackb(payload, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise AuditCorrupt(f"a stored record is not msgpack ({type(error).__name__})") from None
     if not isinstance(stored, dict):
         raise AuditCorrupt("a stored record is not a msgpack map")
+    get = stored.get
+    if (
+        get(V) == SCHEMA
+        and _is_known(stored)
+        and type(get(SEQ)) is int
+        and _are_words(stored, kind_needed=True)  # the same words as when it was written
+    ):
+        return stored
+    raise AuditCorrupt(_why_not(stored))
+
+
+def _why_not(stored: dict[Any, Any]) -> str:
+    """What is wrong with a stored map."""
     if stored.get(V) != SCHEMA:
-        raise AuditCorrupt("a stored record is not of schema 1; read this log with a newer proxyplane")
-    if not stored.keys() <= NAMES.keys():
-        raise AuditCorrupt("a stored record has a field that schema 1 does not know; read it with a newer proxyplane")
+        return "a stored record is not of schema 1; read this log with a newer proxyplane"
+    if not _is_known(stored):
+        return "a stored record has a field that schema 1 does not know; read it with a newer proxyplane"
     if not isinstance(stored.get(SEQ), int) or stored.get(KIND) not in KINDS:
-        raise AuditCorrupt("a stored record has no seq or no known kind")
-    for key in (PHASE, VERDICT, STATUS):
-        if stored.get(key) is not None and stored[key] not in _CLOSED[key]:
-            raise AuditCorrupt(f"a stored record has an unknown {NAMES[key]}")
-    return stored
+        return "a stored record has no seq or no known kind"
+    return "a stored record has an unknown phase, verdict or status"
 
 
 def decode(payload: bytes | memoryview) -> dict[str, Any]:

@@ -59,8 +59,8 @@ class Ring:
         elif self._words[0] != _MAGIC:
             raise RingError("the shared memory does not begin like a ring")
 
-    def put(self, frame: bytes) -> bool:
-        """Copies a frame in; False when there is no room for it now.
+    def put(self, frame: bytes) -> int:
+        """Copies a frame in. Returns the bytes ever put; 0 when there is no room for it now.
 
         Raises:
             RingError: the header is not what it can be.
@@ -74,7 +74,7 @@ class Ring:
                 raise RingError("the tail of the ring is not between where it was and the head")
             self._seen = tail
             if head - tail + size > self.capacity:
-                return False
+                return 0
         at = head & self._mask
         room = self.capacity - at
         if size <= room:
@@ -82,8 +82,8 @@ class Ring:
         else:
             self._map[_PAGE + at : _PAGE + at + room] = frame[:room]
             self._map[_PAGE : _PAGE + size - room] = frame[room:]
-        words[_HEAD] = head + size
-        return True
+        words[_HEAD] = head = head + size
+        return head
 
     @property
     def head(self) -> int:

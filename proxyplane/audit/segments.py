@@ -1,24 +1,36 @@
-"""The bytes of the log on disk: segment headers, frames, checkpoints, the chain. See `docs/audit-format.md`.
+"""The bytes of the log on disk: segment headers, frames, checkpoints. See `docs/audit-format.md`.
 
 Standard library only and no sibling imports: the log-writer process runs this, and verify recomputes with it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-__all__ = ["Checkpoint", "Damage", "Frame", "Header", "Mark", "chain", "frame", "frames", "number_of", "segment_name"]
+__all__ = [
+    "Checkpoint",
+    "Damage",
+    "Frame",
+    "Header",
+    "frame",
+    "frames",
+    "number_of",
+    "sealed_frame",
+    "segment_name",
+    "unsealed",
+]
 
 MAGIC: Final = b"\x89PPLOG\r\n"
-VERSION: Final = 1
+VERSION: Final = 2
+"""1 was a hash chain and never released."""
 SEGMENT_BYTES: Final = 16 << 20
 MARK_NAME: Final = "checkpoint"
-NO_HEAD: Final = bytes(32)
+CHECKPOINT_RECORDS: Final = 1024
+"""Records between two checkpoints, at most."""
 
 FRAME: Final = struct.Struct("<II")
 """Length of the payload, CRC-32 of the payload."""
@@ -28,14 +40,22 @@ _HEADER: Final = struct.Struct("<8sII16sQQ32sQQ28x")
 _CRC: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _HEADER.size + _CRC.size
 
-_CHECKPOINT: Final = struct.Struct("<BBHQ32sQ")
+_CHECKPOINT: Final = struct.Struct("<BBHQQ4s64s")
+LONGEST_CHECKPOINT: Final = _CHECKPOINT.size + 64 * 32
 CHECKPOINT_MARKER: Final = 0x43
 RECORD_MARKER: Final = 0xDE
-_SEQ: Final = struct.Struct(">Q")
-_STAMP_BYTES: Final = 15
+STAMP: Final = struct.Struct(">B2xIQ")
+"""First 15 bytes of a record: marker, (number of fields), `STAMP_WORD`, sequence number."""
+STAMP_WORD: Final = 0x000101CF
+HASH_BYTES: Final = 32
 
-PERIODIC, SYNC, ROTATION, CLOSE, HOST_LOST = range(5)
-"""Why a checkpoint was written. `CLOSE`: the host closed the log; `HOST_LOST`: it died, all it appended is here."""
+PERIODIC, BEGIN, ROTATION, CLOSE, HOST_LOST = range(5)
+"""Why a checkpoint was written. `BEGIN`: first frame of a segment; `CLOSE`: the host closed the log; `HOST_LOST`: it
+died, all it appended is here."""
+
+SECRETS: Final = 0x80000000
+"""Set in a frame's length on its way to the writer (never on disk): texts follow, of which only a hash is stored."""
+_SECRET: Final = struct.Struct("<II")
 
 _NAME: Final = re.compile(r"(\d{8})\.seg\Z", re.ASCII)
 _SECTOR: Final = 512
@@ -52,8 +72,8 @@ class Header(NamedTuple):
     """From 1, without holes."""
     first_seq: int
     """Number of the first record in this segment, if it has one."""
-    previous_head: bytes
-    """Chain head at the end of the segment before; zeros in the first."""
+    previous_root: bytes
+    """Root of the tree over the records before this segment."""
     previous_length: int
     """Valid bytes of the segment before; what follows them there is a torn tail. 0 in the first."""
     created: int
@@ -68,7 +88,7 @@ class Header(NamedTuple):
             self.log_id,
             self.number,
             self.first_seq,
-            self.previous_head,
+            self.previous_root,
             self.previous_length,
             self.created,
         )
@@ -79,67 +99,50 @@ class Header(NamedTuple):
         """From the start of a segment; a ValueError says what is wrong."""
         if len(data) < HEADER_BYTES:
             raise ValueError(f"a segment header has {HEADER_BYTES} bytes, here are {len(data)}")
-        magic, version, flags, log_id, number, first, head, length, created = _HEADER.unpack_from(data)
+        magic, version, flags, log_id, number, first, root, length, created = _HEADER.unpack_from(data)
         if magic != MAGIC:
             raise ValueError("not a segment of a proxyplane audit log")
         if _CRC.unpack_from(data, _HEADER.size)[0] != zlib.crc32(data[: _HEADER.size]):
             raise ValueError("the segment header's CRC does not match")
         if (version, flags) != (VERSION, 0) or any(data[_HEADER.size - 28 : _HEADER.size]):
-            raise ValueError(f"segment format {version} is newer than {VERSION}; read it with a newer proxyplane")
-        return cls(log_id, number, first, head, length, created)
+            word = "an older" if version < VERSION else "a newer"
+            raise ValueError(f"segment format {version} is not {VERSION}; read it with {word} proxyplane")
+        return cls(log_id, number, first, root, length, created)
 
 
 class Checkpoint(NamedTuple):
-    """A frame in which the log states how far it is."""
+    """A frame in which the log states, signed, how far it is."""
 
     reason: int
     records: int
     """Records before it in the log."""
-    head: bytes
-    """Chain head before it."""
     time: int
     """Wall clock, ns UTC."""
+    key: bytes
+    """4 bytes: which key signed."""
+    signature: bytes
+    """64 bytes, over the text of the checkpoint note (see `notes`)."""
+    peaks: tuple[bytes, ...]
+    """Of the tree over these records, the largest first; they give the root, and whoever has them can go on."""
 
     def pack(self) -> bytes:
         """The payload of its frame."""
-        return _CHECKPOINT.pack(CHECKPOINT_MARKER, self.reason, 0, self.records, self.head, self.time)
+        fixed = _CHECKPOINT.pack(CHECKPOINT_MARKER, self.reason, 0, self.records, self.time, self.key, self.signature)
+        return fixed + b"".join(self.peaks)
 
     @classmethod
     def unpack(cls, payload: bytes | memoryview) -> Checkpoint:
         """From a payload; a ValueError says what is wrong."""
-        if len(payload) != _CHECKPOINT.size:
-            raise ValueError(f"a checkpoint has {_CHECKPOINT.size} bytes, not {len(payload)}")
-        marker, reason, zero, count, head, time = _CHECKPOINT.unpack(payload)
+        if len(payload) < _CHECKPOINT.size:
+            raise ValueError(f"a checkpoint has at least {_CHECKPOINT.size} bytes, not {len(payload)}")
+        marker, reason, zero, count, time, key, signature = _CHECKPOINT.unpack_from(payload)
         if marker != CHECKPOINT_MARKER or zero or reason > HOST_LOST:
             raise ValueError("not a checkpoint of this format")
-        return cls(reason, count, head, time)
-
-
-class Mark(NamedTuple):
-    """The file `checkpoint`: how far the log had durably come when it was last replaced."""
-
-    log_id: bytes
-    number: int
-    """Segment that holds the end of it; 0 before the first."""
-    records: int
-    head: bytes
-
-    def pack(self) -> bytes:
-        """The whole text of the file, ASCII."""
-        body = f"proxyplane audit checkpoint 1\n{self.log_id.hex()}\n{self.number}\n{self.records}\n{self.head.hex()}\n"
-        return f"{body}{zlib.crc32(body.encode()):08x}\n".encode()
-
-    @classmethod
-    def unpack(cls, text: bytes) -> Mark:
-        """From the file's bytes; a ValueError when they are not exactly what `pack` gives."""
-        try:
-            _, log_id, number, count, head, _, _ = text.decode("ascii").split("\n")
-            mark = cls(bytes.fromhex(log_id), int(number), int(count), bytes.fromhex(head))
-        except ValueError:
-            mark = None
-        if mark is None or mark.pack() != text:
-            raise ValueError("the checkpoint file is damaged")
-        return mark
+        rest = bytes(payload[_CHECKPOINT.size :])
+        if len(rest) != HASH_BYTES * count.bit_count():
+            raise ValueError(f"a checkpoint of {count} records has another number of peaks")
+        peaks = tuple(rest[at : at + HASH_BYTES] for at in range(0, len(rest), HASH_BYTES))
+        return cls(reason, count, time, key, signature, peaks)
 
 
 class Frame(NamedTuple):
@@ -186,20 +189,45 @@ def frame(payload: bytes) -> bytes:
     return FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def chain(head: bytes, payload: bytes | memoryview) -> bytes:
-    """The next chain head: SHA-256 of the head before and the exact payload bytes."""
-    state = hashlib.sha256(head)
-    state.update(payload)
-    return state.digest()
+def sealed_frame(payload: bytes, texts: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The frame of a record with sensitive texts, as it goes to the writer.
+
+    Args:
+        payload: the record, with a unique placeholder of 32 bytes where the hash of each text belongs.
+        texts: the placeholders with their texts.
+    """
+    parts = [len(payload).to_bytes(4, "little"), payload]
+    for placeholder, text in texts:
+        parts += [_SECRET.pack(payload.index(placeholder), len(text)), text]
+    body = b"".join(parts)
+    return FRAME.pack(len(body) | SECRETS, zlib.crc32(body)) + body
+
+
+def unsealed(body: bytes, hashed: Callable[[bytes], bytes]) -> bytes:
+    """The payload to store: that of a sealed frame with the hashes in place; a ValueError when it is malformed."""
+    length = int.from_bytes(body[:4], "little")
+    payload = bytearray(body[4 : 4 + length])
+    at = 4 + length
+    while at < len(body):
+        if len(body) - at < _SECRET.size:
+            raise ValueError("a frame of the ring ends inside a text")
+        place, size = _SECRET.unpack_from(body, at)
+        at += _SECRET.size
+        if place < STAMP.size or place + HASH_BYTES > length or at + size > len(body):
+            raise ValueError("a frame of the ring has a text outside it")
+        payload[place : place + HASH_BYTES] = hashed(body[at : at + size])
+        at += size
+    if len(payload) != length or at != len(body):
+        raise ValueError("a frame of the ring is not as long as it says")
+    return bytes(payload)
 
 
 def seq_of(payload: bytes | memoryview) -> int:
     """Number of a stored record, from its fixed place; -1 when the bytes do not begin like a record."""
-    if len(payload) < _STAMP_BYTES or payload[0] != RECORD_MARKER:
+    if len(payload) < STAMP.size:
         return -1
-    if bytes(payload[3:7]) != b"\x00\x01\x01\xcf":
-        return -1
-    return int(_SEQ.unpack_from(payload, 7)[0])
+    marker, word, seq = STAMP.unpack_from(payload)
+    return int(seq) if (marker, word) == (RECORD_MARKER, STAMP_WORD) else -1
 
 
 def frames(data: bytes, start: int = HEADER_BYTES, limit: int | None = None) -> Iterator[Frame | Damage]:
@@ -209,25 +237,26 @@ def frames(data: bytes, start: int = HEADER_BYTES, limit: int | None = None) -> 
     at = start
     while at < end:
         if end - at < FRAME.size:
-            yield _damage(data, at, end, "part of a frame's length and CRC")
+            yield damage(data, at, end, "part of a frame's length and CRC")
             return
         length, crc = FRAME.unpack_from(data, at)
         stop = at + FRAME.size + length
         if not 0 < length <= MAX_PAYLOAD:
-            yield _damage(data, at, end, "a frame with an impossible length")
+            yield damage(data, at, end, "a frame with an impossible length")
             return
         if stop > end:
-            yield _damage(data, at, end, "part of a frame")
+            yield damage(data, at, end, "part of a frame")
             return
         payload = view[at + FRAME.size : stop]
         if zlib.crc32(payload) != crc:
-            yield _damage(data, at, end, "a frame whose CRC does not match")
+            yield damage(data, at, end, "a frame whose CRC does not match")
             return
         yield Frame(payload, stop)
         at = stop
 
 
-def _damage(data: bytes, at: int, end: int, text: str) -> Damage:
+def damage(data: bytes, at: int, end: int, text: str) -> Damage:
+    """What to say of bytes that are no frame at `at`."""
     return Damage(at, _is_torn(data, at, end), text)
 
 
@@ -252,3 +281,13 @@ def _is_torn(data: bytes, at: int, end: int) -> bool:
         if found == crc:
             return False
     return True
+
+
+def is_begun(data: bytes) -> bool:
+    """Whether a segment's header and first checkpoint ever became whole; if not, nothing came after them either."""
+    if len(data) < HEADER_BYTES or not data.strip(b"\0"):
+        return False
+    first = next(frames(data), None)
+    if first is None:
+        return False
+    return not (isinstance(first, Damage) and first.torn and first.offset == HEADER_BYTES)

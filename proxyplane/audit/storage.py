@@ -6,6 +6,7 @@ overwriting. Standard library only (the log-writer process runs this).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -15,6 +16,7 @@ import time
 __all__ = ["Storage"]
 
 _BUSY_SECONDS = 0.3
+_KEY_BYTES = 4096
 
 
 class Storage:
@@ -22,14 +24,16 @@ class Storage:
 
     Args:
         path: the directory; made with mode 0700 when missing.
+        keys: folder of the signing and the HMAC key; by default `keys` in it.
 
     Raises:
         OSError: it cannot be made or opened, is a symbolic link, belongs to another user, may be written by others,
             or another writer holds it.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, keys: str | None = None) -> None:
         self.path = path
+        self._keys = keys if keys is not None else os.path.join(path, "keys")
         try:
             os.makedirs(path, mode=0o700)
         except FileExistsError:
@@ -119,6 +123,63 @@ class Storage:
             return -1
         same = (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
         return mine.st_size if same else -1
+
+    def read_key(self, name: str) -> bytes | None:
+        """A secret, None when there is none.
+
+        Raises:
+            OSError: it cannot be read, or others could.
+        """
+        try:
+            folder = self._key_folder()
+        except FileNotFoundError:
+            return None
+        try:
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with open(handle, "rb") as file:
+                if stat.S_IMODE(os.fstat(handle).st_mode) & 0o077:
+                    raise PermissionError(errno.EPERM, "other users could read the log's keys; chmod them to 600")
+                return file.read(_KEY_BYTES)
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(folder)
+
+    def create_key(self, name: str, data: bytes) -> None:
+        """A new secret, mode 0600; it must not exist."""
+        os.makedirs(self._keys, mode=0o700, exist_ok=True)
+        folder = self._key_folder()
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(name, flags, 0o600, dir_fd=folder)
+            try:
+                if self.write(handle, data) != len(data):
+                    raise OSError(errno.EIO, "a key could not be written as a whole")
+                self.sync(handle)
+            finally:
+                os.close(handle)
+        except BaseException:
+            with contextlib.suppress(OSError):  # half a key is none
+                os.unlink(name, dir_fd=folder)
+            raise
+        finally:
+            os.close(folder)
+
+    def sync_keys(self) -> None:
+        """The names of all keys are durable when this returns."""
+        folder = self._key_folder()
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _key_folder(self) -> int:
+        return os.open(self._keys, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def open_append(self, name: str) -> int:
+        """A file that is there, to append to. Returns its descriptor."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, dir_fd=self._directory)
 
     def close_file(self, handle: int) -> None:
         """Closes a file made by `create`."""

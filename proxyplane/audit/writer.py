@@ -13,8 +13,9 @@ Messages on the socket (SOCK_SEQPACKET, ASCII, one per packet):
              done COUNT                             answer to close
              corrupt TEXT                           the directory must not be continued
              closed TEXT                            an error; nothing more is written
+             anchor TEXT                            an anchor could not take a checkpoint; the log goes on
 
-Standard library only.
+The standard library and, for signatures, `cryptography`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import signal
 import socket
 import sys
 import time
+import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from proxyplane.audit import segments
@@ -38,6 +41,7 @@ __all__ = ["Writer", "main"]
 SYNC_SECONDS: Final = 0.25
 SYNC_RECORDS: Final = 1000
 CHECKPOINT_SECONDS: Final = 1.0
+ANCHOR_SECONDS: Final = 60.0
 SHORTEST_SLEEP: Final = 0.002
 LONGEST_SLEEP: Final = 0.020
 _LOOKS_AGAIN: Final = 20
@@ -54,9 +58,14 @@ class Writer:
         ring: the taker's end.
         wire: socket to the host.
         host: process id of the host; when it is not our parent any more, it is gone (its forks may hold the socket).
+        anchors: folders that get the newest checkpoint each minute of activity and at the end.
     """
 
-    def __init__(self, store: SegmentStore, ring: Ring, wire: socket.socket, host: int) -> None:
+    def __init__(
+        self, store: SegmentStore, ring: Ring, wire: socket.socket, host: int, anchors: Sequence[str] = ()
+    ) -> None:
+        self._anchors = anchors
+        self._anchored = (0, time.monotonic())
         self._store = store
         self._ring = ring
         self._wire = wire
@@ -124,10 +133,9 @@ class Writer:
             store.sync(segments.PERIODIC)
             store.mark()
             self._marked, self._marked_at, self._synced_at = store.count, now, now
-        elif asked:
-            store.sync(segments.SYNC)
-            self._synced_at = now
-        elif pending >= SYNC_RECORDS or (store.dirty and now - self._synced_at >= SYNC_SECONDS):
+            if now - self._anchored[1] >= ANCHOR_SECONDS:
+                self._anchor()
+        elif asked or pending >= SYNC_RECORDS or (store.dirty and now - self._synced_at >= SYNC_SECONDS):
             store.sync()
             self._synced_at = now
         if asked or store.durable != self._told:
@@ -138,7 +146,22 @@ class Writer:
         while self._drain():
             pass
         self._store.close(reason)
+        self._anchor()
         self._tell(f"done {self._store.durable}")
+
+    def _anchor(self) -> None:
+        """Takes the newest checkpoint to the anchors. One that fails is told of, and is no reason to stop the log."""
+        note = self._store.note
+        if not self._anchors or note is None or note.size == self._anchored[0]:
+            return
+        from proxyplane.audit.anchors import leave  # noqa: PLC0415 - loaded when there are any
+
+        for where in self._anchors:
+            try:
+                leave(where, self._store.public, note)
+            except (OSError, ValueError) as error:
+                self._tell(f"anchor {reason_of(error)}")
+        self._anchored = (note.size, time.monotonic())
 
     def _tell(self, text: str) -> None:
         tell(self._wire, text)
@@ -146,7 +169,15 @@ class Writer:
 
 def _is_whole(batch: bytes) -> bool:
     """Whether the bytes of all frames have arrived, judged by their CRCs."""
-    return not any(isinstance(item, segments.Damage) for item in segments.frames(batch, 0))
+    at, end = 0, len(batch)
+    while end - at >= segments.FRAME.size:
+        length, crc = segments.FRAME.unpack_from(batch, at)
+        at += segments.FRAME.size
+        body = batch[at : at + (length & ~segments.SECRETS)]
+        at += len(body)
+        if zlib.crc32(body) != crc:
+            return False
+    return at == end
 
 
 def tell(wire: socket.socket, text: str) -> None:
@@ -166,8 +197,14 @@ def reason_of(error: BaseException) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the process: directory, socket, shared memory, host's process id, bytes of a segment."""
-    directory, wire_number, memory, host, segment_bytes = arguments
+    """Runs the process.
+
+    Args:
+        arguments: directory, socket, shared memory, host's process id, bytes of a segment, where `cryptography` lies,
+            folder of the keys, second directory (either may be empty), anchors.
+    """
+    directory, wire_number, memory, host, segment_bytes, library, keys, mirror, *anchors = arguments
+    sys.path.append(library)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -176,22 +213,30 @@ def main(arguments: list[str]) -> int:
     try:
         ring = Ring(int(memory))
         os.close(int(memory))
-        store = SegmentStore(Storage(directory), segment_bytes=int(segment_bytes))
+        store = SegmentStore(_storage(directory, mirror, keys or None), segment_bytes=int(segment_bytes))
     except StoreError as error:
         tell(wire, f"corrupt {error}")
         return 1
-    except (OSError, RingError) as error:
+    except (OSError, RingError, ImportError) as error:
         tell(wire, f"closed {reason_of(error)}")
         return 1
     end = store.last_end
     tell(wire, f"open {store.log_id.hex()} {store.count} {end.how} {end.durable} {end.torn} {end.segment}")
     try:
-        Writer(store, ring, wire, int(host)).run()
+        Writer(store, ring, wire, int(host), anchors).run()
     except BaseException as error:
         tell(wire, f"closed {reason_of(error)}")
         store.abandon()
         return 1
     return 0
+
+
+def _storage(directory: str, mirror: str, keys: str | None) -> Storage:
+    if not mirror:
+        return Storage(directory, keys)
+    from proxyplane.audit.mirror import Mirrored  # noqa: PLC0415 - loaded when there is one
+
+    return Mirrored(directory, mirror, keys)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,84 @@
-"""`proxyplane audit verify` and `proxyplane audit tail`."""
+"""`proxyplane audit verify`, `prove`, `anchor` and `tail`."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from proxyplane import audit
+from proxyplane.audit.export import json_line
 from proxyplane.cli.problems import Exit, Problem
 from proxyplane.cli.terminal import one_line, put
 from proxyplane.errors import AuditCorrupt
 
-__all__ = ["line_of", "tail_log", "verify_log"]
+__all__ = [
+    "anchor_log",
+    "line_of",
+    "prove_record",
+    "readable",
+    "stamp_of",
+    "tail_log",
+    "verify_log",
+    "write_standalone",
+]
 
 
-def verify_log(directory: Path) -> int:
+def verify_log(directory: Path, anchors: Sequence[Path] = (), key: str | None = None) -> int:
     """Print the verdict on a log; its exit code."""
-    verdict = audit.verify(directory)
+    if key is not None and Path(key).is_file():
+        key = Path(key).read_text(encoding="utf-8").strip()
+    verdict = audit.verify(directory, anchors=anchors, key=key)
     put(f"{one_line(str(verdict))}\n")
     return verdict.exit_code
+
+
+def write_standalone(target: Path) -> None:
+    """Write the verifier that needs nothing else. It is a copy of `audit/standalone.py`."""
+    source = Path(audit.__file__).with_name("standalone.py").read_bytes()
+    try:
+        with target.open("xb") as file:
+            file.write(source)
+    except FileExistsError:
+        raise Problem(f"{target} is there already; name a new file") from None
+    except OSError as error:
+        raise Problem(f"{target} cannot be written: {error.strerror}") from error
+
+
+def prove_record(directory: Path, number: int, output: Path | None) -> Exit:
+    """Print the proof of one record, or write it to a new file."""
+    with readable(directory):
+        try:
+            proof = audit.prove(directory, number)
+        except FileNotFoundError:
+            raise Problem(f"{directory} holds no audit log", code=Exit.AUDIT) from None
+        except IndexError as error:
+            raise Problem(str(error)) from None
+    if output is None:
+        put(proof.text().decode())
+        return Exit.OK
+    try:
+        with output.open("xb") as file:
+            file.write(proof.text())
+    except OSError as error:
+        raise Problem(f"{output} cannot be written: {error.strerror}") from error
+    return Exit.OK
+
+
+def anchor_log(directory: Path, place: Path) -> Exit:
+    """Take the newest checkpoint to an anchor."""
+    try:
+        note = audit.anchor(directory, place)
+    except FileNotFoundError as error:
+        raise Problem(f"{directory} holds no audit log ({error.filename})", code=Exit.AUDIT) from error
+    except OSError as error:
+        raise Problem(f"the anchor {place}: {error.strerror or error}", code=Exit.AUDIT) from error
+    except ValueError as error:
+        raise Problem(f"the anchor {place}: {error}", code=Exit.FAILED) from error
+    put(f"{note.size} records anchored\n")
+    return Exit.OK
 
 
 def tail_log(directory: Path, count: int, *, follow: bool = False, as_json: bool = False) -> Exit:
@@ -36,8 +93,8 @@ def tail_log(directory: Path, count: int, *, follow: bool = False, as_json: bool
     Raises:
         Problem: there is no log, or it is damaged.
     """
-    shown = as_line if as_json else line_of
-    with _readable(directory):
+    shown = json_line if as_json else line_of
+    with readable(directory):
         last = audit.tail(directory, count)
         for record in last:
             put(f"{shown(record)}\n")
@@ -51,15 +108,15 @@ def tail_log(directory: Path, count: int, *, follow: bool = False, as_json: bool
     return Exit.OK
 
 
-def as_line(record: dict[str, Any]) -> str:
-    """A record as one line of ASCII."""
-    return json.dumps(record, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
+def stamp_of(time_ns: int) -> str:
+    """A wall-clock time for a person, UTC."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
 
 
 def line_of(record: dict[str, Any]) -> str:
     """A record for a person: number, time, agent, what was done to what, effects, decision, how it ended."""
-    seconds, rest = divmod(record["time"], 1_000_000_000)
-    stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03}Z"
+    stamp = stamp_of(record["time"]) if "time" in record else ""
     parts = [f"{record['seq']:>6}", stamp, record["kind"]]
     if "agent" in record:
         parts.append(record["agent"])
@@ -88,7 +145,8 @@ def _end(directory: Path) -> int:
 
 
 @contextmanager
-def _readable(directory: Path) -> Iterator[None]:
+def readable(directory: Path) -> Iterator[None]:
+    """Turn what can go wrong with reading a log into messages for a person."""
     if not directory.is_dir():
         raise Problem(f"there is no audit directory {directory}", code=Exit.AUDIT)
     try:

@@ -120,8 +120,11 @@ def test_the_directory_is_private(tmp_path: Path) -> None:
         log.append(touch())
         log.sync()
         assert stat.S_IMODE(os.stat(log.location).st_mode) == 0o700
-        modes = {stat.S_IMODE(os.stat(os.path.join(log.location, n)).st_mode) for n in os.listdir(log.location)}
-        assert modes == {0o600}
+        place = Path(log.location)
+        files = [path for path in place.rglob("*") if path.is_file()]
+        assert {path.name for path in files} == {"00000001.seg", "checkpoint", "log.pub", "ed25519", "hmac"}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        assert stat.S_IMODE((place / "keys").stat().st_mode) == 0o700
 
 
 def test_a_directory_of_others_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from pathlib import Path
@@ -149,3 +150,44 @@ def test_the_document_has_the_same_fields_and_words() -> None:
     assert enums == {name: set(words) for name, words in closed.items()}
     assert f"{segments.SEGMENT_BYTES:,}" in text
     assert f"{segments.MAX_PAYLOAD:,}" in text
+
+
+def hashed(text: bytes) -> bytes:
+    """Stands in for the writer's keyed hash."""
+    return hashlib.sha256(text).digest()
+
+
+@given(texts=st.lists(st.text(max_size=80), max_size=5), seq=st.integers(0, 2**64 - 1))
+def test_sensitive_texts_travel_beside_the_record(texts: list[str], seq: int) -> None:
+    """A record with sensitive texts, framed for the writer and opened there, holds their hashes in their places."""
+    encoder = Encoder()
+    payload = encoder.encode({"kind": "effect", "args": [record.Hashed(text) for text in texts]}, seq)
+    assert len(encoder.secrets) == len(texts)
+    if not texts:
+        return
+    frame = segments.sealed_frame(payload, encoder.secrets)
+    length = segments.FRAME.unpack_from(frame)[0]
+    assert length & segments.SECRETS
+    opened = segments.unsealed(frame[segments.FRAME.size :], hashed)
+    assert len(opened) == len(payload)
+    expected = [hashed(item.text).hex() for item in map(record.Hashed, texts)]
+    assert decode(opened) == {"v": 1, "seq": seq, "kind": "effect", "args": expected}
+
+
+@given(
+    body=st.binary(max_size=200)
+    | st.builds(lambda n, rest: n.to_bytes(4, "little") + rest, st.integers(0, 99), st.binary())
+)
+def test_hostile_bytes_for_the_writer_are_an_error(body: bytes) -> None:
+    """Whatever a host puts where texts should be, it is a record of the length it says or a ValueError."""
+    try:
+        opened = segments.unsealed(body, hashed)
+    except ValueError:
+        return
+    assert len(opened) == int.from_bytes(body[:4], "little")
+
+
+def test_shared_fields_hold_no_sensitive_text() -> None:
+    """A prefix is packed once and would show the same placeholder again."""
+    with pytest.raises(ValueError, match="no sensitive text"):
+        Encoder().prefix({"kind": "effect", "member": record.Hashed("x")})
