@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
-from proxyplane.decisions import Decision, Request
+from proxyplane.decisions import STRICTNESS, Decision, Request
 from proxyplane.effects import Effect
 from proxyplane.errors import PolicyError
+from proxyplane.policies import lint
 from proxyplane.policies.engine import Engine
 from proxyplane.policies.load import parse, read
-from proxyplane.policies.model import Budget, FsGrant, ModuleGrant, ObjectFacts, PolicyModel, Rule
-from proxyplane.policies.vocabulary import CONTENT, PRESETS, suggest
+from proxyplane.policies.model import Budget, FsGrant, ModuleGrant, ObjectFacts, PolicyModel, Rule, Trial
+from proxyplane.policies.surface import Surface
+from proxyplane.policies.unite import unite
+from proxyplane.policies.vocabulary import FLOOR, PRESETS, suggest
 
 __all__ = ["Policy"]
 
@@ -22,10 +24,21 @@ __all__ = ["Policy"]
 class Policy:
     """What agents may do. Immutable; safe to share between threads and sessions.
 
-    Get one from `Policy.load`, `Policy.parse` or `Policy.preset`.
+    Get one from `Policy.load`, `Policy.parse`, `Policy.preset` or `Policy.united`.
     """
 
-    __slots__ = ("_engine", "_model", "_plans", "digest", "name")
+    __slots__ = (
+        "_engine",
+        "_holding",
+        "_model",
+        "_plans",
+        "bars_members",
+        "digest",
+        "follows",
+        "mode",
+        "name",
+        "needs",
+    )
 
     def __init__(self, model: PolicyModel, name: str) -> None:
         self._model = model
@@ -35,30 +48,59 @@ class Policy:
         """The file's or the preset's name, for people."""
         self.digest: bytes = model.digest()
         """SHA-256 of the normalised policy, for records."""
+        self._holding = frozenset(rule.id for rule in model.rules if rule.decide != "allow")
+        self.bars_members = self._engine.bars_members
+        """Whether a rule that holds something back names members; see `decide_named`."""
+        self.mode = model.mode
+        """`enforce`, or `observe`: decisions are recorded, and most that refuse are let pass."""
+        self.needs: frozenset[str] = frozenset(_needs(model.rules))
+        """What of `Context` any rule asks for: `columns paths hosts args age session aggregate`."""
+        self.follows: bool = (
+            "columns" in self.needs
+            or any(rule.redaction is not None or rule.declassify for rule in model.rules)
+            or any(facts.min_group is not None for facts in model.objects.values())
+        )
+        """Whether it matters which columns content came from."""
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Policy:
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        layers: Iterable[Policy | str | PathLike[str]] = (),
+        surface: Surface | None = None,
+    ) -> Policy:
         """Read a policy file.
 
+        Args:
+            path: a TOML file.
+            layers: further policies, or their files, that hold together with it; see `united`.
+            surface: what there is to use; members and types that it does not have are faults then.
+
         Raises:
-            PolicyError: it cannot be read, or anything in it is wrong.
+            PolicyError: it cannot be read, or anything in it is wrong; `problems` has every fault of the file.
         """
         file = Path(path)
-        return cls(parse(read(file), file=str(file), folder=file.parent), file.name)
+        own = cls(parse(read(file), file=str(file), folder=file.parent, surface=surface), file.name)
+        others = [each if isinstance(each, Policy) else cls.load(each, surface=surface) for each in layers]
+        return cls.united([*others, own]) if others else own
 
     @classmethod
-    def parse(cls, text: str, *, file: str = "<policy>", folder: Path | None = None) -> Policy:
+    def parse(
+        cls, text: str, *, file: str = "<policy>", folder: Path | None = None, surface: Surface | None = None
+    ) -> Policy:
         """Read a policy from a text.
 
         Args:
             text: TOML.
             file: the name to give in errors.
             folder: what `[fs] root` is relative to; the current directory if not given.
+            surface: see `load`.
 
         Raises:
-            PolicyError: anything in it is wrong.
+            PolicyError: anything in it is wrong; `problems` has every fault.
         """
-        return cls(parse(text, file=file, folder=folder), file)
+        return cls(parse(text, file=file, folder=folder, surface=surface), file)
 
     @classmethod
     def preset(cls, name: str) -> Policy:
@@ -71,6 +113,21 @@ class Policy:
             raise PolicyError(f'unknown preset "{name}"', file="<preset>", hint=suggest(name, PRESETS))
         text = (files("proxyplane.policies") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
         return cls(parse(text, file=f"<preset {name}>", folder=None), name)
+
+    @classmethod
+    def united(cls, layers: Sequence[Policy]) -> Policy:
+        """Several policies that hold together: managed, project, user.
+
+        Nothing of one is overridden by another: their rules are put together and the strictest that matches decides;
+        of budgets the smaller limit holds, of projections what all of them leave, and it is only watched
+        (`mode = "observe"`) if all of them say so.
+
+        Raises:
+            PolicyError: two rules of one id differ, or facts of one object exclude each other.
+        """
+        if not layers:
+            raise ValueError("a policy of no layers would allow nothing; give at least one")
+        return cls(unite([each._model for each in layers]), " + ".join(each.name for each in layers))
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -102,64 +159,80 @@ class Policy:
         """The isolation below which no session may start."""
         return self._model.require_tier
 
-    def decide(self, request: Request) -> Decision:
-        """The decision for an operation whose counts are as known as they will be.
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The file's own tests; `trials.try_all` decides them."""
+        return self._model.trials
 
-        A condition on a count that is not known counts as met in a deny and as not met in an allow.
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The text of each file that it was read from, for quoting."""
+        return self._model.texts
+
+    @property
+    def engine(self) -> Engine:
+        """What decides; for explaining."""
+        return self._engine
+
+    def decide(self, request: Request) -> Decision:
+        """The decision for an operation whose facts are as known as they will be.
+
+        A condition on a fact that is not known counts as met in a rule that refuses, asks or redacts, and as not met
+        in an allow.
         """
         plan = self._plans.get(request[:8]) or self._engine.plan(request)
-        return plan.answer(request[8], hopeful=False) if plan.fixed is None else plan.fixed
+        return plan.answer(request, hopeful=False) if plan.fixed is None else plan.fixed
 
     def could_reveal(self, request: Request) -> Decision:
         """The same question before lowering: is there any outcome that `decide` would allow?
 
-        A condition on a count that is not known counts as satisfiable in the agent's favour, so a deny is final.
+        A condition on a fact that is not known counts as satisfiable in the agent's favour, so a deny is final.
         Charges that depend on such a count are left out.
         """
         plan = self._plans.get(request[:8]) or self._engine.plan(request)
-        return plan.answer(request[8], hopeful=True) if plan.fixed is None else plan.fixed
+        return plan.answer(request, hopeful=True) if plan.fixed is None else plan.fixed
 
-    def check(self, names: Iterable[str]) -> list[str]:
+    def decide_named(self, request: Request, decision: Decision, members: Iterable[str]) -> Decision:
+        """The decision for an operation that uses further members by their names, as `df.agg("to_csv")` does.
+
+        A rule that holds something back by one of those names holds here too; none of them grants anything.
+
+        Args:
+            request: the operation.
+            decision: on it, by its own member.
+            members: the further names.
+        """
+        for member in members:
+            if self._engine.bars(member):
+                other = self.decide(request._replace(member=member))
+                speaks = other.rule in self._holding
+                if speaks and STRICTNESS.index(other.verdict) > STRICTNESS.index(decision.verdict):
+                    decision = other
+        return decision
+
+    def passes(self, decision: Decision, effects: frozenset[Effect]) -> bool:
+        """Whether an operation so decided goes on as it is.
+
+        In the mode `observe` what would be refused, asked or redacted goes on too and is recorded as decided, but for
+        the effects that lead out of the granted objects (memory, processes, the network ...), which no mode opens.
+        """
+        return decision.verdict == "allow" or (self.mode == "observe" and effects.isdisjoint(FLOOR))
+
+    def check(self, names: Iterable[str] | None = None) -> list[str]:
         """What is not wrong but probably not meant, one sentence each.
 
         Args:
-            names: the names that objects are granted by.
+            names: the names that objects are granted by; without them, what speaks of other names is not told.
         """
-        granted = sorted(set(names))
-        return [*self._check_names(granted), *self._check_budgets(), *self._check_effects()]
-
-    def _check_names(self, granted: list[str]) -> Iterable[str]:
-        for rule in self.rules:
-            named = [pattern for pattern in rule.object if not pattern.startswith("fs:")]
-            if (
-                named
-                and not any(fnmatchcase(name, pattern) for name in granted for pattern in named)
-                and (rule.object != ("*",))
-            ):
-                yield f'rule "{rule.id}" (line {rule.line}) names {_quoted(rule.object)}, and no granted object is that'
-        for name in self.objects:
-            if name not in granted:
-                yield f"[objects.{name}] describes an object that is not granted; hint: {suggest(name, granted)}"
-
-    def _check_budgets(self) -> Iterable[str]:
-        for budget in self.budgets.values():
-            if not budget.rules:
-                yield f'budget "{budget.name}" is never charged: add charge = {{ {budget.name} = "rows" }} to a rule'
-            if budget.per == "session":
-                yield f'budget "{budget.name}" counts per session: whoever can open sessions resets it'
-        for rule in self.rules:
-            if CONTENT.isdisjoint(rule.effects) and any(take.fact is not None for take in rule.takes):
-                yield f'rule "{rule.id}" (line {rule.line}) charges for content but grants no effect that shows any'
-
-    def _check_effects(self) -> Iterable[str]:
-        allowed = {effect for rule in self.rules if not rule.deny for effect in rule.effects}
-        for key, effect in (("read", Effect.FS_READ), ("write", Effect.FS_WRITE)):
-            if self.fs is not None and getattr(self.fs, key) and effect not in allowed:
-                yield f'[fs] {key} lists files, and no rule allows "{effect}"'
-        for effect in (Effect.FS_READ, Effect.FS_WRITE):
-            if self.fs is None and effect in allowed:
-                yield f'a rule allows "{effect}", and without [fs] no file is reachable'
+        return lint.notes(self._model, names)
 
 
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _needs(rules: Iterable[Rule]) -> Iterable[str]:
+    words = {"path": "paths", "host": "hosts", "age": "age", "args": "args", "session": "session"}
+    for rule in rules:
+        if "column" in rule.globs or any(take.columns for take in rule.takes):
+            yield "columns"
+        if rule.declassify:
+            yield "aggregate"
+        for each in (*rule.when_also, *rule.unless_also):
+            yield words[each.key.partition(".")[0]]

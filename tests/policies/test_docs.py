@@ -10,7 +10,7 @@ import pytest
 from proxyplane.effects import Effect
 from proxyplane.policies import Policy
 from proxyplane.policies.shape import RuleShape
-from proxyplane.policies.vocabulary import FACTS, ORIGINS, PRESETS, UNAVAILABLE
+from proxyplane.policies.vocabulary import CONDITIONS, ORIGINS, PRESETS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -30,7 +30,7 @@ def test_the_page_holds_examples() -> None:
 
 
 WORDS = {word.strip(".") for span in re.findall(r"`[^`\n]+`", PAGE) for word in re.findall(r"[\w.]+", span)}
-LANGUAGE = {*Effect, *RuleShape.model_fields, *PRESETS, *ORIGINS, *FACTS}.union(*UNAVAILABLE.values())
+LANGUAGE = {*Effect, *RuleShape.model_fields, *PRESETS, *ORIGINS, *CONDITIONS}
 
 
 @pytest.mark.parametrize("word", sorted(LANGUAGE))

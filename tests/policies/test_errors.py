@@ -52,7 +52,12 @@ def fault(text: str) -> PolicyError:
         ("schema = 1\nmodules = 2024-01-01", 2, '"modules" must be a table, not a date or time', ""),
         (HEAD + "[[rules]]\n# none\ndecide = 'deny'", 4, '"id" is missing in [[rules]] number 1', ""),
         (HEAD + DENY + "[[rules]]\nid = 'x'", 7, '"decide" is missing in [[rules]] number 2', ""),
-        (HEAD + DENY.replace('"deny"', '"denied"'), 6, '"decide" must be "allow" or "deny", not "denied"', '"deny"'),
+        (
+            HEAD + DENY.replace('"deny"', '"denied"'),
+            6,
+            '"decide" must be "allow", "redact", "fork", "ask" or "deny"',
+            '"deny"',
+        ),
         (HEAD + DENY + "agent = 5", 7, '"agent" must be a string or an array of strings, not an integer', ""),
         (HEAD + DENY + "agent = ['a',\n  5]", 8, '"agent" must be a string, not an integer', ""),
         (HEAD + DENY + "when = '<= 5'", 7, '"when" must be a table, not a string', ""),
@@ -124,33 +129,192 @@ def test_faults(text: str, line: int | None, message: str, hint: str) -> None:
     assert hint in error.hint
 
 
+OBJECT = '[objects.sales]\nlabels = ["customer-data"]\nshow = ["region", "amount"]\n'
+
+
 @pytest.mark.parametrize(
-    ("text", "line", "word"),
+    ("text", "line", "message", "hint"),
     [
-        ("schema = 1\n[[tests]]\ntry = {}", 2, "tests"),
-        ("schema = 1\nmode = 'observe'", 2, "mode"),
-        (HEAD + "[[rules]]\nid = 'a'\ndecide = 'ask'", 6, "ask"),
-        (HEAD + "[[rules]]\nid = 'a'\ndecide = 'fork'", 6, "fork"),
-        (HEAD + "[[rules]]\nid = 'a'\ndecide = 'redact'", 6, "redact"),
-        (HEAD + DENY + "ask = { who = 'me' }", 7, "ask"),
-        (HEAD + DENY + "redact = ['ssn']", 7, "redact"),
-        (HEAD + DENY + "mask = ['ssn']", 7, "mask"),
-        (HEAD + DENY + "column = ['ssn']", 7, "column"),
-        (HEAD + DENY + "where = 'x > 1'", 7, "where"),
-        (HEAD + DENY + "when = { path = 'x' }", 7, "path"),
-        (HEAD + DENY + "when = { 'args.inplace' = 'x' }", 7, "args.inplace"),
-        (HEAD + DENY + "unless = { session.age = '< 5' }", 7, "session"),
-        ("schema = 1\n[objects.x]\nmask = ['ssn']", 3, "mask"),
-        ("schema = 1\n[objects.x]\nwhere = 'x > 1'", 3, "where"),
-        ("schema = 1\n[budgets.b]\nlimit = 1\nexceeded = 'ask'", 4, "ask"),
+        (HEAD + DENY.replace('"deny"', '"fork"'), 6, "not available yet", '"ask"'),
+        (HEAD + DENY.replace('"deny"', '"redact"'), 6, "must say what", "rows = 20"),
+        (HEAD + DENY.replace('"deny"', '"redact"') + "redact = {}", 7, "says nothing", "mask"),
+        (HEAD + DENY.replace('"deny"', '"redact"') + "redact = { row = 5 }", 7, 'unknown key "row"', '"rows"'),
+        (HEAD + DENY.replace('"deny"', '"redact"') + "redact = { rows = -1 }", 7, "below 0", ""),
+        (HEAD + DENY.replace('"deny"', '"redact"') + "redact = { min_group = 1 }", 7, "protects nobody", "10"),
+        (HEAD + DENY.replace('"deny"', '"redact"') + "redact = { rows = '5' }", 7, '"rows" must be an integer', ""),
+        (
+            HEAD + DENY.replace('"deny"', '"redact"') + "redact = { rows = 5 }\neffect = 'mutate'",
+            8,
+            "redacts what shows nothing",
+            "reveal",
+        ),
+        (HEAD + DENY + "redact = { rows = 5 }", 7, 'goes with decide = "redact"', "take it away"),
+        (HEAD + DENY + "ask = { who = 'me' }", 7, 'goes with decide = "ask"', "take it away"),
+        (HEAD + DENY + "declassify = 'pii'", 7, 'goes with decide = "allow"', "take it away"),
+        (HEAD + DENY.replace('"deny"', '"ask"') + "ask = { timeout = '5' }", 7, "not a duration", "30s"),
+        (HEAD + DENY.replace('"deny"', '"ask"') + "ask = { timeout = '0s' }", 7, "not a duration", "30s"),
+        (HEAD + DENY.replace('"deny"', '"ask"') + "ask = { remember = 'ever' }", 7, '"remember" must be', '"never"'),
+        (HEAD + DENY + "when = { path = 5 }", 7, '5 cannot be compared with "path"', "a glob"),
+        (HEAD + DENY + "when = { age = '<= 5' }", 7, 'cannot be compared with "age"', "<= 15m"),
+        (HEAD + DENY + "when = { session.operations = '5' }", 7, "cannot be compared", "<= 100"),
+        (HEAD + DENY + "when = { sessions.age = '< 5s' }", 7, 'unknown fact "sessions"', ""),
+        (HEAD + DENY + "when = { 'args.n' = 1.5 }", 7, "cannot be compared", "a boolean"),
+        (HEAD + DENY + "when = { path = 'a' }\nunless = { path = 'a' }", 8, "can never match", "exclude"),
+        (HEAD + RULE + "charge = { rows_seen = 'column' }", 10, '"column" cannot be charged', '"columns"'),
+        ("schema = 1\nmode = 'watch'", 2, '"mode" must be', "enforce"),
+        ("schema = 1\n[budgets.b]\nlimit = 1\nexceeded = 'aks'", 4, '"exceeded" must be', '"ask"'),
+        # objects
+        (OBJECT.replace("[o", "schema = 1\n[o") + "mask = 'region'\nkeys = 'regoin'", 6, "not shown", '"region"'),
+        ("schema = 1\n[objects.x]\nhide = 'a'\nmask = 'a'", 4, "is hidden", "one of the two"),
+        ("schema = 1\n[objects.x]\nmin_group = 1", 3, "protects nobody", "10"),
+        ("schema = 1\n[objects.x]\nwhere = 'a.b > 1'", 3, "no part of a row filter", "compare columns"),
+        ("schema = 1\n[objects.x]\nwhere = ['a > 1',\n'b']\nmask = ''", 5, "empty name", ""),
+        # names that are surely typing errors
+        ("schema = 1\n" + OBJECT + DENY + "object = 'salse'", 8, 'unknown object "salse"', '"sales"'),
+        ("schema = 1\n" + OBJECT + DENY + "label = 'custmer-data'", 8, "unknown label", '"customer-data"'),
+        ("schema = 1\n" + OBJECT + DENY + "column = ['ssn', 'amonut']", 8, 'unknown column "amonut"', '"amount"'),
+        # tests
+        ("schema = 1\n[[tests]]\ntry = {}", 2, '"expect" is missing', ""),
+        ("schema = 1\n[[tests]]\nexpect = { decision = 'deny' }", 2, '"try" is missing', ""),
+        (
+            "schema = 1\n[[tests]]\ntry = { agent = 'a', effect = 'raed' }\nexpect = { decision = 'deny' }",
+            3,
+            'unknown effect "raed"',
+            '"read"',
+        ),
+        (
+            "schema = 1\n[[tests]]\ntry = { agent = 'a', effect = 'read', op = 'cal' }\nexpect = { decision = 'deny' }",
+            3,
+            'unknown verb "cal"',
+            '"call"',
+        ),
+        (
+            HEAD + DENY + "[[tests]]\ntry = { agent = 'a', effect = 'net' }\nexpect = { decision='deny', rule='x' }",
+            9,
+            'unknown rule "x"',
+            "default",
+        ),
+        (
+            "schema = 1\n[[tests]]\ntry = { agent = 'a', effect = 'read' }\nexpect = { decision = 'no' }",
+            4,
+            '"decision" must be',
+            "allow",
+        ),
     ],
 )
-def test_what_is_not_available_is_refused_by_name(text: str, line: int, word: str) -> None:
-    """Words of the whole language are no typing errors, and are never silently ignored."""
+def test_faults_of_the_whole_language(text: str, line: int, message: str, hint: str) -> None:
+    """Redactions, approvals, conditions, objects and tests are checked like everything else."""
     error = fault(text)
-    assert "not available in this version" in str(error)
-    assert word in str(error)
-    assert error.line == line
+    assert error.line == line, str(error)
+    assert message in str(error)
+    assert hint in error.hint
+
+
+TEN = """schema = 1
+defalt = "deny"
+
+[objects.sales]
+show = ["region", "amount"]
+hide = ["ssn"]
+
+[budgets.seen]
+limit = "500"
+
+[[rules]]
+id = "one"
+object = "sales"
+effect = ["revael"]
+decide = "allow"
+
+[[rules]]
+id = "two"
+agent = "*"
+object = "salse"
+op = "getitm"
+when = { row = "<= 5" }
+charge = { sen = "rows" }
+decide = "allow"
+
+[[rules]]
+id = "two"
+column = "amonut"
+decide = "dney"
+"""
+
+
+def test_all_mistakes_of_a_file_are_told_at_once() -> None:
+    """A file with twelve different mistakes: twelve reports, from the top, each with its line and what was meant."""
+    error = fault(TEN)
+    found = [(each.line, each.hint) for each in error.problems]
+    assert found == [
+        (2, 'did you mean "default"?'),
+        (6, "keep show, the allow-list"),
+        (9, ""),
+        (14, 'did you mean "reveal"?'),
+        (15, 'agent = "*" means every agent'),
+        (20, 'did you mean "sales"?'),
+        (21, 'did you mean "getitem"?'),
+        (22, 'did you mean "rows"?'),
+        (23, 'did you mean "seen"?'),
+        (27, "first used in line 18"),
+        (28, 'did you mean "amount"?'),
+        (29, 'did you mean "deny"?'),
+    ]
+    assert error.problems[0] is error
+    assert len(str(error).splitlines()) == len(found)
+    assert all(line.startswith("p.toml:") for line in str(error).splitlines())
+
+
+def test_a_fault_brings_no_others() -> None:
+    """What was taken out because of its form is not missed afterwards: one mistake, one report."""
+    for text in (
+        HEAD + RULE.replace('agent = "*"', "agent = 5"),
+        HEAD + RULE.replace('agent = "*"', 'agnet = "*"'),
+        HEAD + RULE.replace('"allow"', '"alow"').replace('agent = "*"\n', ""),
+        "schema = 1\n[budgets.seen]\nlimit = '5'\n" + RULE + "charge = { seen = 'rows' }",
+        "schema = 1\nrules = [5]",
+    ):
+        assert len(fault(text).problems) == 1, text
+
+
+class Described:
+    """A catalog of two members and a type."""
+
+    def __init__(self, *, complete: bool = True) -> None:
+        self.complete = complete
+
+    def members(self) -> set[str]:
+        return {"to_csv", "head"}
+
+    def types(self) -> set[str]:
+        return {"pandas.DataFrame"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "hint"),
+    [
+        ("member = 'to_cvs'", 'did you mean "to_csv"?'),
+        ("member = ['to_*', 'read_?']", "proxyplane catalog"),
+        ("type = 'pandas.Dataframe'", 'did you mean "pandas.DataFrame"?'),
+        ("type = 'polars.*'", "proxyplane catalog"),
+        ("member = ['to_*', 'amount']\ntype = 'pandas.*'", None),
+    ],
+)
+def test_rules_that_no_catalog_entry_can_match(rule: str, hint: str | None) -> None:
+    """Where it is known what there is to use, a rule for what there is not is a mistake; columns are members too."""
+    text = "schema = 1\n" + OBJECT + DENY + rule
+    Policy.parse(text)
+    if hint is None:
+        Policy.parse(text, surface=Described())
+        return
+    with pytest.raises(PolicyError, match="can never match") as caught:
+        Policy.parse(text, surface=Described())
+    assert (caught.value.line, hint in caught.value.hint) == (8, True)
+    if "did you mean" in hint:
+        with pytest.raises(PolicyError):
+            Policy.parse(text, surface=Described(complete=False))
+    else:
+        Policy.parse(text, surface=Described(complete=False))
 
 
 def test_the_topmost_fault_is_reported_first() -> None:

@@ -21,9 +21,10 @@ GRANTED = {
 @pytest.mark.parametrize("name", GRANTED)
 @pytest.mark.parametrize("effect", sorted(ALL_EFFECTS))
 def test_presets_grant_exactly_these_effects(name: str, effect: str) -> None:
-    """For a small look, each preset allows its effects and refuses all others."""
+    """For a small look, each preset allows its effects and refuses all others; the analyst asks before changes."""
     verdict = Policy.preset(name).decide(request(effect, rows=1, cells=1, size=1)).verdict
-    assert verdict == ("allow" if effect in GRANTED[name].split() else "deny")
+    otherwise = "ask" if (name, effect) == ("analyst", "mutate") else "deny"
+    assert verdict == ("allow" if effect in GRANTED[name].split() else otherwise)
 
 
 @pytest.mark.parametrize("name", GRANTED)
@@ -35,7 +36,7 @@ def test_presets_are_clean(name: str) -> None:
 
 
 def test_the_analyst_sees_little() -> None:
-    """At most 100 rows in one look, charged to 500 for each principal; a change is refused with its reason."""
+    """At most 100 rows in one look, charged to 500 for each principal; a change is asked for."""
     preset = Policy.preset("analyst")
     budget = preset.budgets["revealed_rows"]
     assert (budget.limit, budget.per, budget.unit, budget.rules) == (500, "principal", "rows", ("show-results",))
@@ -44,8 +45,10 @@ def test_the_analyst_sees_little() -> None:
     assert preset.decide(request("reveal", rows=101)).rule == "show-results"
     assert preset.decide(request("reveal")).verdict == "deny"
     change = preset.decide(request("mutate"))
-    assert change.rule == "no-changes"
-    assert "not available in this version" in change.reason
+    assert (change.verdict, change.rule) == ("ask", "ask-before-changing")
+    assert change.ask is not None
+    assert (change.ask.who, change.ask.seconds, change.ask.remember) == ((), 300, "never")
+    assert preset.decide(request("mutate", "fs.write")).verdict == "deny"
 
 
 def test_modules_of_presets() -> None:
