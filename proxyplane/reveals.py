@@ -1,0 +1,41 @@
+"""What was revealed of which rows to whom: two aggregates over nearly the same rows tell their difference.
+
+(The differencing attack: Dwork and Roth, *The Algorithmic Foundations of Differential Privacy*, 2014, 1.1.) Row sets
+are known for aggregates under a minimum group, see `hosts.aggregates`. They are kept in memory while the plane runs.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from proxyplane.hosts.aggregates import closest
+
+__all__ = ["Reveals"]
+
+
+class Reveals:
+    """The row sets behind the aggregates that each principal has seen of each granted object."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], list[frozenset[int]]] = {}
+        self._lock = threading.Lock()
+
+    def admit(self, principal: str, root: str, sets: tuple[frozenset[int], ...], least: int) -> int | None:
+        """Note that these are shown, unless they differ too little from what was shown before.
+
+        Args:
+            principal: the agent.
+            root: the granted name.
+            sets: rows behind each value.
+            least: in fewer rows two sets must not differ.
+
+        Returns:
+            None; or by how few rows two of them differ, and then nothing is noted.
+        """
+        with self._lock:
+            seen = self._seen.setdefault((principal, root), [])
+            differs = closest(sets, seen)
+            if differs is not None and differs < least:
+                return differs
+            seen.extend(found for found in dict.fromkeys(sets) if found not in seen)
+            return None
