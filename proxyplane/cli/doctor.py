@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from proxyplane.cli.problems import Exit, explained
 from proxyplane.cli.terminal import one_line
+from proxyplane.cli.trial import try_seal
 from proxyplane.conversation import Conversation
 from proxyplane.launch import TIERS, Zygote, probe
 from proxyplane.transport.wire import Limits
@@ -68,7 +69,34 @@ def findings() -> dict[str, Any]:
         "host_uid": os.getuid(),
         "guest_uid": report.get("uid"),
         "probes": probes,
+        "host": try_seal(),
+        "libraries": [library._asdict() for library in LIBRARIES],
     }
+
+
+class Library(NamedTuple):
+    """What stands between a host library and the world."""
+
+    name: str
+    sentinel: str
+    """What the sentinel sees of its input and output."""
+    open_host: str
+    """What stands there in a host that is not sealed, such as a notebook's kernel."""
+
+
+_ALL: Final = "catalog, then sentinel"
+_CATALOG: Final = "catalog alone"
+LIBRARIES: Final = (
+    Library("standard library, sqlite3", "all but ATTACH, stat and environment reads", _ALL),
+    Library("pandas", "all but to_parquet and what pyarrow does for it", _ALL),
+    Library("numpy, scipy", "all", _ALL),
+    Library("scikit-learn, joblib", "all", _ALL),
+    Library("matplotlib", "all", _ALL),
+    Library("polars", "nothing: it reads and writes in Rust", _CATALOG),
+    Library("pyarrow", "nothing: it reads and writes in C++", _CATALOG),
+    Library("duckdb", "nothing: it reads and writes in C++", "not catalogued, so refused"),
+)
+"""Measured: which libraries raise audit events for their input and output (docs/isolation.md)."""
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -81,13 +109,38 @@ def _print(found: dict[str, Any]) -> None:
     console.print(f"kernel {_shown(found['kernel'])} {found['machine']}, Python {found['python']}")
     console.print(f"landlock: {landlock}   seccomp: {_yes(found['seccomp'])}   rlimits: {_yes(found['rlimits'])}")
     console.print(_uids(found["host_uid"], found["guest_uid"]))
-    table = Table("a guest tries to", "refused", "how")
-    for each in found["probes"]:
-        refused = "yes" if each["refused"] else "[bold red]NO[/bold red]"
-        table.add_row(_shown(each["name"]), refused, _shown(each["how"]))
+    host = found["host"]
+    because = f" (not sealed: {_shown(host['because'])})" if host["because"] else ""
+    console.print(
+        f"host of run, exec, demo, serve: [bold]{host['tier']}[/bold]{because}; host in a notebook: unsealed, always"
+    )
+    console.print(
+        f"log writer: a process of its own, as the host's user ({found['host_uid']}); in a sealed host the kernel "
+        "keeps the log's files out of reach, elsewhere the catalog does"
+    )
+    console.print(
+        "people: whoever shares this user can resume frozen sessions and answer approvals, so an agent that has a "
+        "shell of its own as this user could approve itself"
+    )
+    _print_attempts(console, "a guest tries to", found["probes"])
+    _print_attempts(console, "code in a sealed host tries to", host["probes"])
+    table = Table("host library", "the sentinel sees of its input and output", "without a seal there stands")
+    for library in found["libraries"]:
+        table.add_row(*(_shown(library[key]) for key in ("name", "sentinel", "open_host")))
     console.print(table)
-    refused = sum(each["refused"] for each in found["probes"])
-    console.print(f"{refused} of {len(found['probes'])} attacks refused")
+    every = [*found["probes"], *host["probes"]]
+    refused = sum(each["refused"] for each in every)
+    console.print(f"{refused} of {len(every)} attacks refused")
+
+
+def _print_attempts(console: Console, title: str, probes: list[dict[str, Any]]) -> None:
+    """Those that were refused in a line, and the others so that nobody overlooks them."""
+    refused = [_shown(each["name"]) for each in probes if each["refused"]]
+    if refused:
+        console.print(f"{title}, and is refused ({len(refused)}): {', '.join(refused)}")
+    for each in probes:
+        if not each["refused"]:
+            console.print(f"[bold red]NOT REFUSED[/bold red]: {_shown(each['name'])}: {_shown(each['how'])}")
 
 
 def _uids(host: int, guest: int | None) -> str:

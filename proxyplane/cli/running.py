@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from proxyplane.cli.catalogs import load as load_catalog
+from proxyplane.cli.displaying import show_displays
+from proxyplane.cli.hosting import Sealing, sealing
+from proxyplane.cli.policyfile import find_policy
 from proxyplane.cli.problems import Exit, Problem, explained, guess
 from proxyplane.cli.terminal import put, put_agents
 from proxyplane.errors import ReferenceFailed, Refusal, tree
@@ -22,7 +28,7 @@ from proxyplane.policies.vocabulary import PRESETS
 from proxyplane.results import RunError, RunResult
 from proxyplane.sessions import Session
 
-__all__ = ["Settings", "execute", "open_session", "run_script", "show"]
+__all__ = ["Settings", "execute", "hosted", "made", "open_session", "run_script", "show"]
 
 _REFUSALS = frozenset({*tree(Refusal), *tree(ReferenceFailed)})
 _CODE_BYTES = 1 << 20
@@ -41,6 +47,11 @@ class Settings:
     timeout: float
     """Seconds."""
     require_tier: str | None = None
+    sealing: Sealing = field(default_factory=Sealing)
+    display: Path | None = None
+    """Where pictures and HTML that the agent displays are saved."""
+    catalogs: tuple[Path, ...] = ()
+    """Files that describe further libraries."""
 
 
 def run_script(script: Path, settings: Settings) -> Exit:
@@ -52,8 +63,7 @@ def run_script(script: Path, settings: Settings) -> Exit:
     code = _read_script(script)
     _check_code(code, str(script))
     with open_session(settings) as session:
-        result = session.run(code, settings.timeout)
-        return show(result)
+        return _run(session, code, settings)
 
 
 def execute(code: str, settings: Settings) -> Exit:
@@ -64,21 +74,51 @@ def execute(code: str, settings: Settings) -> Exit:
     """
     _check_code(code, "the code")
     with open_session(settings) as session:
-        result = session.run(code, settings.timeout)
-        return show(result, value=True)
+        return _run(session, code, settings, value=True)
 
 
-def show(result: RunResult, *, value: bool = False) -> Exit:
+def _run(session: Session, code: str, settings: Settings, *, value: bool = False) -> Exit:
+    live = Live()
+    session.on_output = live
+    result = session.run(code, settings.timeout)
+    ended = show(result, live=live, value=value)
+    show_displays(result.display, settings.display, last=value and bool(result.value))
+    if stopped := session.plane.stopped_by_seal:
+        names = ", ".join(dict.fromkeys(stopped))
+        put(
+            f"proxyplane: note: the sealed host was refused a file, the network or a process in: {names}\n"
+            "  hint: grant the file in [fs]; if a library needs it for itself, docs/isolation.md says what to do\n",
+            sys.stderr,
+        )
+    return ended
+
+
+class Live:
+    """Shows what a run prints as it comes; what comes on one stream keeps its order."""
+
+    def __init__(self) -> None:
+        self.shown = {1: 0, 2: 0}
+        """Characters of each stream that are out."""
+
+    def __call__(self, stream: int, text: str) -> None:
+        self.shown[stream] += len(text)
+        with contextlib.suppress(BrokenPipeError):  # a reader that has seen enough: said at the end
+            put_agents(text, sys.stdout if stream == 1 else sys.stderr)
+
+
+def show(result: RunResult, *, live: Live | None = None, value: bool = False) -> Exit:
     """Print what a run came to, and say how it ended.
 
     Args:
         result: the run.
+        live: what is out already.
         value: also the text of the last expression.
     """
-    put_agents(result.stdout, sys.stdout)
+    shown = live.shown if live is not None else {1: 0, 2: 0}
+    put_agents(result.stdout[shown[1] :], sys.stdout)
     if value and result.value is not None:
         put_agents(f"{result.value}\n", sys.stdout)
-    put_agents(result.stderr, sys.stderr)
+    put_agents(result.stderr[shown[2] :], sys.stderr)
     error = result.error
     if error is None or (error.type == "SystemExit" and error.message in ("", "0", "None")):
         return Exit.OK
@@ -108,20 +148,55 @@ def open_session(settings: Settings) -> Iterator[Session]:
     Raises:
         Problem: something of the settings cannot be used, or the log could not be written.
     """
+    with hosted(settings) as (plane, objects), _session(plane, settings.agent, objects) as session:
+        yield session
+
+
+@contextmanager
+def hosted(
+    settings: Settings,
+    *,
+    hidden: Mapping[str, str] = MappingProxyType({}),
+    writable: Iterable[Path] = (),
+    left: Iterable[Path] = (),
+) -> Iterator[tuple[ControlPlane, dict[str, Any]]]:
+    """A plane in a sealed host, and the objects from their files.
+
+    Args:
+        settings: what the options say.
+        hidden: further files that no agent may reach, with what they are.
+        writable: further folders that the command itself writes into.
+        left: files that are removed when this process has ended.
+
+    Raises:
+        Problem: something of the settings cannot be used, or the log could not be written.
+    """
     with explained(), ExitStack() as stack:
-        policy = _find_policy(settings.policy)
+        policy = find_policy(settings.policy)
         files = _parse_objects(settings.objects, policy)
         sources = {name: stack.enter_context(_open(name, path)) for name, path in files.items()}
         _check(settings)
         check_sources(policy, files)
         for note in policy.check(files):
             put(f"proxyplane: note: {policy.name}: {note}\n", sys.stderr)
+        guarded = [files[name] for name in projected(policy, files)]
+        guarded += [*([] if settings.policy in PRESETS else [settings.policy]), *hidden]
+        folders = [*writable, *([] if settings.display is None else [made(settings.display, "--display-dir")])]
+        host = stack.enter_context(sealing(settings.sealing, policy, settings.audit, guarded, folders, left))
         # The log writer and the zygote start before this process holds any data.
-        plane = ControlPlane(policy=policy, audit=settings.audit, require_tier=settings.require_tier)
+        catalog = load_catalog(settings.catalogs)
+        plane = ControlPlane(policy=policy, audit=settings.audit, require_tier=settings.require_tier, catalog=catalog)
         stack.enter_context(plane)
         _guard_sources(plane, files, settings.policy)
+        for path, what in hidden.items():
+            plane.files.hide(path, what)
+        host.close_files(plane)
+        host.close_calls(plane, (*policy.modules.host, *(["pandas"] if sources else [])))
         objects = _load(sources)
-        yield stack.enter_context(_session(plane, settings.agent, objects))
+        for source in sources.values():
+            source.close()  # what a projection hides stays in no open file
+        host.limit(plane)
+        yield plane, objects
 
 
 def _guard_sources(plane: ControlPlane, files: Mapping[str, str], policy: str) -> None:
@@ -132,6 +207,19 @@ def _guard_sources(plane: ControlPlane, files: Mapping[str, str], policy: str) -
         plane.files.hide(files[name], f'the file of "{name}", of which only a projection is granted')
     if policy not in PRESETS:
         plane.files.hide(policy, "the policy itself")
+
+
+def made(folder: Path, option: str) -> Path:
+    """A folder that an option names, made where it is missing.
+
+    Raises:
+        Problem: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"{option} {folder} cannot be made: {error.strerror}") from None
+    return folder
 
 
 def _read_script(script: Path) -> str:
@@ -156,16 +244,6 @@ def _check_code(code: str, name: str) -> None:
         raise Problem(f"{name} is not UTF-8 text (character {error.start})", hint="give it as UTF-8") from None
     if size > _CODE_BYTES:
         raise Problem(f"{name} has {size:,} bytes; at most {_CODE_BYTES:,} can be run", hint="split it")
-
-
-def _find_policy(given: str) -> Policy:
-    if given in PRESETS:
-        return Policy.preset(given)
-    path = Path(given)
-    if not path.exists():
-        near = [*PRESETS, *(str(found) for found in path.parent.glob("*.toml"))]
-        raise Problem(f"there is no policy file or preset {given!r}", hint=guess(given, near, of="there are"))
-    return Policy.load(path)
 
 
 def _parse_objects(given: tuple[str, ...], policy: Policy) -> dict[str, str]:
