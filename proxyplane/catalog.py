@@ -21,20 +21,25 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from proxyplane.catalogs.arguments import judge
-from proxyplane.catalogs.lines import ABSENT, Entry, Expected, Param, parse
+from proxyplane.catalogs.check import mistakes
+from proxyplane.catalogs.lines import ABSENT, DENIED, Denial, Entry, Expected, Param, denial, parse
 from proxyplane.catalogs.rules import Rules
 from proxyplane.errors import CatalogError
 
-__all__ = ["Catalog", "Entry", "Expected", "ModuleEntry", "Param", "TypeEntry"]
+__all__ = ["Catalog", "Denial", "Entry", "Expected", "ModuleEntry", "Param", "TypeEntry"]
 
 _FOLDER: Final = Path(__file__).parent / "catalogs"
 _DISTRIBUTIONS: Final = {"scikit-learn": "sklearn"}
 """Distributions whose module has another name."""
+LIBRARIES: Final = frozenset(path.stem for path in _FOLDER.glob("*.toml"))
+"""What the package describes itself. No other file may: it could unsay a refusal."""
+_PARTS: Final = {"mpl_toolkits": "matplotlib"}
+"""Packages that a library brings beside its own."""
 
 
 class TypeEntry(NamedTuple):
@@ -53,6 +58,8 @@ class TypeEntry(NamedTuple):
     """Methods, properties, class methods and class constants."""
     dunders: Mapping[str, Entry]
     constructor: Entry | None
+    extends: tuple[str, ...] = ()
+    """It is made to be inherited: methods of a class of the agent that host code calls on its instances."""
 
 
 class ModuleEntry(NamedTuple):
@@ -72,6 +79,8 @@ class _Table(NamedTuple):
     dynamic: str | None
     absent: frozenset[str]
     lines: dict[str, Entry]
+    denied: dict[str, Denial]
+    extends: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -91,6 +100,7 @@ class Catalog:
         self._rules: dict[str, Rules] = {}
         self._types: dict[str, _Table] = {}
         self._modules: dict[str, dict[str, Entry]] = {}
+        self._denied: dict[str, dict[str, Denial]] = {}
         self._flat: dict[str, dict[str, Entry]] = {}
         self._known: WeakKeyDictionary[type, TypeEntry | None] = WeakKeyDictionary()
         files = sorted(files)
@@ -114,7 +124,7 @@ class Catalog:
         Raises:
             CatalogError: a file that does not exist or cannot be used; with file, key and hint.
         """
-        return _load(names, tuple(str(path) for path in extra))
+        return _load(names, tuple((Path(path).name, _read(Path(path))) for path in extra))
 
     def of(self, kind: type) -> TypeEntry | None:
         """What is known of a type; None when neither it nor a base of it is catalogued.
@@ -151,9 +161,60 @@ class Catalog:
                 self._vocabulary = None
         return found
 
+    def denial(self, value: Any, member: str) -> Denial | None:
+        """The line that refuses a member by name; None when there is none, or when the member is described.
+
+        Args:
+            value: the object; of a type, the members of its instances are meant.
+            member: its name.
+        """
+        if isinstance(value, ModuleType):
+            self.module(value.__name__)
+            return self._denied.get(value.__name__, {}).get(member)
+        kind = value if isinstance(value, type) else type(value)
+        for base in type.__dict__["__mro__"].__get__(kind):
+            table = self._find(base)
+            if table is not None:
+                return self._refusal(table.name, member)
+        return None
+
+    def _refusal(self, name: str, member: str) -> Denial | None:
+        table = self._types[name]
+        found = table.denied.get(member)
+        if found is not None or member in table.lines or member in table.absent:
+            return found
+        for base in table.inherits:
+            self._rules_of(base)
+            found = self._refusal(base, member) if base in self._types else None
+            if found is not None:
+                return found
+        return None
+
+    def lines(self, name: str) -> dict[str, Entry | Denial] | None:
+        """All lines of a module or type by its name, refusals included; None when no file has a table of that name.
+
+        Args:
+            name: as in a file, or with the library alone before a type: `polars.DataFrame`.
+        """
+        self._rules_of(name)
+        if name in self._modules:
+            return {**self._modules[name], **self._denied.get(name, {})}
+        top, _, rest = name.partition(".")
+        ends = [known for known in self._types if known.startswith(f"{top}.") and known.endswith(f".{rest}")]
+        found = name if name in self._types else min(ends, key=len, default=None)
+        return None if found is None else {**self._lines(found), **self._refusals(found)}
+
+    def _refusals(self, name: str) -> dict[str, Denial]:
+        table = self._types[name]
+        merged: dict[str, Denial] = {}
+        for base in reversed(table.inherits):
+            merged |= self._refusals(base)
+        merged = {member: line for member, line in merged.items() if member not in table.lines}
+        return merged | table.denied
+
     def describes(self, dotted: str) -> bool:
         """Whether there is a file, read or not, on the library that a dotted name belongs to."""
-        top = dotted.partition(".")[0]
+        top = _library_of(dotted)
         return top in self._later or top in self._rules or top in self._modules
 
     def expected(self, entry: Entry, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expected:
@@ -180,7 +241,8 @@ class Catalog:
 
     def _words(self) -> frozenset[str]:
         lines = {name: table.lines for name, table in self._types.items()} | self._modules
-        found = {part for name in lines for part in name.split(".")}
+        refused = [*self._denied.values(), *(table.denied for table in self._types.values())]
+        found = {part for name in lines for part in name.split(".")}.union(*refused)
         for table in lines.values():
             for member, line in table.items():
                 found.add(member)
@@ -192,7 +254,7 @@ class Catalog:
 
     def _rules_of(self, dotted: str) -> Rules | None:
         """The rules of the library that a dotted name belongs to, its file read."""
-        top = dotted.partition(".")[0]
+        top = _library_of(dotted)
         if top in self._later:
             with self._reading:
                 waiting = self._later.get(top)
@@ -219,7 +281,7 @@ class Catalog:
         for name, lines in _tables(content, "module", file):
             if name in self._modules:
                 raise CatalogError(f"{file}: module {name!r} is described twice (keep one table)")
-            self._modules[name] = {key: _line(file, name, key, line) for key, line in lines.items()}
+            self._modules[name], self._denied[name] = _split(file, name, lines)
         for name, lines in _tables(content, "type", file):
             if name in self._types:
                 raise CatalogError(f"{file}: type {name!r} is described twice (keep one table)")
@@ -266,6 +328,8 @@ class Catalog:
 
     def _find(self, kind: type) -> _Table | None:
         name = f"{kind.__module__}.{kind.__qualname__}"
+        if kind.__module__.startswith("_cython_") and kind.__qualname__ == "generator":  # its module has a version
+            name = "builtins.generator"
         rules = self._rules_of(name)
         exact = self._types.get(name)
         if exact is not None:
@@ -284,7 +348,7 @@ class Catalog:
             return None
         lines, builtin, inherits = found
         known = f"{name}@{id(kind):x}" if kind.__qualname__ != kind.__name__ else name
-        table = _Table(known, inherits, builtin, False, rules.dynamic, frozenset(), lines)
+        table = _Table(known, inherits, builtin, False, rules.dynamic, frozenset(), lines, {})
         self._types.setdefault(known, table)
         return table
 
@@ -302,6 +366,8 @@ class Catalog:
                 continue
             if owner is not None and (owner not in trusted or vars(owner)[name] is None):
                 continue
+            if name.startswith("_") and not name.startswith("__") and (position or name not in table.lines):
+                continue  # a private member was reviewed for this very type, and for no subclass of it
             (dunders if name.startswith("__") else members)[name] = line
         return TypeEntry(
             table.name,
@@ -312,23 +378,35 @@ class Catalog:
             MappingProxyType(members),
             MappingProxyType(dunders),
             constructor,
+            table.extends if position == 0 else (),
         )
 
 
 @functools.lru_cache(maxsize=32)
-def _load(names: tuple[str, ...], extra: tuple[str, ...]) -> Catalog:
-    paths = [_FOLDER / f"{name}.toml" for name in names] if names else sorted(_FOLDER.glob("*.toml"))
+def _load(names: tuple[str, ...], extra: tuple[tuple[str, bytes], ...]) -> Catalog:
+    """One catalog for these very texts: a file that was edited is another one."""
     files: list[tuple[str, bytes]] = []
     later: list[tuple[str, bytes]] = []
-    for path in (*paths, *map(Path, extra)):
-        try:
-            text = path.read_bytes()
-            waits = not names and path.parent == _FOLDER and b'\nlibrary  = "builtins"\n' not in text[:1000]
-            (later if waits else files).append((path.name, text))
-        except OSError as error:
-            known = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
-            raise CatalogError(f"{path}: {error.strerror} (packaged catalogs: {known})") from None
-    return Catalog(files, later)
+    for path in [_FOLDER / f"{name}.toml" for name in names] if names else sorted(_FOLDER.glob("*.toml")):
+        text = _read(path)
+        waits = not names and b'\nlibrary  = "builtins"\n' not in text[:1000]
+        (later if waits else files).append((path.name, text))
+    wrong = [str(each) for name, text in extra for each in mistakes(name, text, LIBRARIES)]
+    if wrong:
+        raise CatalogError("\n".join(wrong), wrong)
+    return Catalog([*files, *extra], later)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CatalogError(f"{path}: {error.strerror} (packaged catalogs: {', '.join(sorted(LIBRARIES))})") from None
+
+
+def _library_of(dotted: str) -> str:
+    top = dotted.partition(".")[0]
+    return _PARTS.get(top, top)
 
 
 def _is_the_one(kind: type, name: str) -> bool:
@@ -375,9 +453,24 @@ def _table(file: str, name: str, lines: dict[str, Any]) -> _Table:
         raise CatalogError(f"{file}: {name}.inherits is not a list of type names")
     if type(carries) is not bool or dynamic not in (None, "columns", "fields"):
         raise CatalogError(f'{file}: {name}: carries is true or false, dynamic is "columns" or "fields"')
+    extends = rest.pop("extends", "")
+    if not isinstance(extends, str) or not all(hook.isidentifier() for hook in extends.split()):
+        raise CatalogError(f"{file}: {name}: extends is a text of names of methods")
     absent = frozenset(key for key, line in rest.items() if line == ABSENT)
-    own = {key: _line(file, name, key, line) for key, line in rest.items() if key not in absent}
-    return _Table(name, tuple(inherits), builtin, carries, dynamic, absent, own)
+    own, denied = _split(file, name, {key: line for key, line in rest.items() if key not in absent})
+    return _Table(
+        name, tuple(inherits), builtin, carries, dynamic, absent | denied.keys(), own, denied, tuple(extends.split())
+    )
+
+
+def _split(file: str, name: str, lines: dict[str, Any]) -> tuple[dict[str, Entry], dict[str, Denial]]:
+    """Lines that describe, and lines that refuse."""
+    refused = {key for key, line in lines.items() if isinstance(line, str) and line.partition(" ")[0] == DENIED}
+    described = {key: _line(file, name, key, line) for key, line in lines.items() if key not in refused}
+    try:
+        return described, {key: denial(f"{name}.{key}", lines[key]) for key in refused}
+    except ValueError as error:
+        raise CatalogError(f"{file}: {name}: {error}") from None
 
 
 def _reviewed(library: str, versions: str, file: str) -> bool:

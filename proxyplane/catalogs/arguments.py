@@ -12,18 +12,31 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from proxyplane import hosts
 from proxyplane.catalogs.expression import is_plain
 from proxyplane.catalogs.lines import Entry, Expected, Param
+from proxyplane.catalogs.values import (
+    connection_effects,
+    is_arrow_array,
+    is_exported_style,
+    is_plain_format,
+    is_plain_parts,
+    is_polars_statement,
+    is_query,
+    is_sql_types,
+    is_timestamp,
+)
 from proxyplane.effects import Effect
+from proxyplane.hosts.held import holds_open, path_of
 from proxyplane.hosts.swapped import swappable
 
 if TYPE_CHECKING:
     from proxyplane.catalog import Catalog
 
-__all__ = ["judge"]
+__all__ = ["PATH_EFFECT", "ended", "judge", "reason_of", "sources"]
 
 _ABSENT: Final = object()
 _MAX_DEPTH: Final = 4
@@ -37,9 +50,16 @@ _DROPPED: Final = str.maketrans("", "", "\t\r\n")
 _PATTERN: Final = re.compile(r"[\w.\\^$]*")
 _PATHS: Final = (pathlib.PurePosixPath, pathlib.PosixPath)
 _BUFFERS: Final = (io.StringIO, io.BytesIO)
-_PATH_EFFECT: Final = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE, "path-look": Effect.READ}
-_SQL_OUT: Final = re.compile(r"attach|vacuum|pragma|extension", re.IGNORECASE)
-"""Statements that open files, or let them be opened; no comment can part a keyword."""
+PATH_EFFECT: Final = {
+    "path-read": Effect.FS_READ,
+    "source-read": Effect.FS_READ,
+    "path-write": Effect.FS_WRITE,
+    "path-write.npy": Effect.FS_WRITE,
+    "path-write.npz": Effect.FS_WRITE,
+    "path-look": Effect.READ,
+}
+"""Actions on paths; what follows a dot in one is the ending that the library adds to a name without it."""
+_NOT_BY_NAME: Final = frozenset(("draws", "plainly", "holds", "local", "replaced", "zeroed", "state", "copied"))
 _PLAIN_VALUES: Final = (str, bytes, int, float, bool)
 _FAMILIES: Final = (
     ("pandas", "DataFrame"),
@@ -59,12 +79,17 @@ def judge(catalog: Catalog, entry: Entry, receiver: Any, args: tuple[Any, ...], 
     """The effects of one call. See `Catalog.expected`."""
     verdict = _Judgement(catalog, receiver)
     verdict.effects |= entry.effects
+    why: Param | None = None
+    before: Param | None = None
     for param in entry.params:
+        if why is None and before is not None and Effect.UNKNOWN in verdict.effects:
+            why = before
+        before = param if Effect.UNKNOWN not in verdict.effects else None
         if "*" in param.name:
             for value in _matching(param.name, (kwargs, *args), 0):
                 verdict.given(param, value)
             continue
-        value = _argument(param, args, kwargs)
+        value = receiver if param.name == "self" else _argument(param, args, kwargs)
         if param.action == "named":
             passed_on = () if entry.kind == "function" else args  # functions hand on keywords only
             verdict.named(param, value, passed_on, kwargs, 0)
@@ -72,9 +97,15 @@ def judge(catalog: Catalog, entry: Entry, receiver: Any, args: tuple[Any, ...], 
             verdict.fill_after_inputs(receiver, args, kwargs)
         elif param.action == "options":
             verdict.options(args, kwargs)
+        elif param.action == "evaluated":
+            verdict.evaluated(value, kwargs)
+        elif param.action == "overwrites":
+            verdict.overwrite(value, args, kwargs)
         elif value is not _ABSENT:
             verdict.given(param, value)
-    return Expected(frozenset(verdict.effects), tuple(verdict.mutated), tuple(verdict.paths))
+    if why is None and Effect.UNKNOWN in verdict.effects:
+        why = before
+    return Expected(frozenset(verdict.effects), tuple(verdict.mutated), tuple(verdict.paths), why)
 
 
 def _argument(param: Param, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -109,22 +140,22 @@ class _Judgement:
     def given(self, param: Param, value: Any) -> None:
         """One argument that was given, under any rule but `named`."""
         action = param.action
-        if action in _PATH_EFFECT:
-            self.path(_PATH_EFFECT[action], value)
+        if action in PATH_EFFECT:
+            for item in sources(action, value):
+                self.path(PATH_EFFECT[action], ended(action, item))
+        elif action == "view":
+            if value is not None and not hosts.viewable(self.receiver, value):
+                self.effects.add(Effect.MEMORY)
         elif action == "expression":
             if type(value) is not str or not is_plain(value):
                 self.effects.add(Effect.UNKNOWN)
         elif action == "scope":
             if type(value) is not dict or not all(type(name) is str and name.isidentifier() for name in value):
                 self.effects.add(Effect.UNKNOWN)
-        elif action == "sql":
-            if not isinstance(value, str) or _SQL_OUT.search(value):
-                self.effects.add(Effect.UNKNOWN)
-        elif action == "whole":
-            if isinstance(value, (tuple, list)):
-                self.effects.add(Effect.UNKNOWN)
-        elif action == "plain":
-            if value is not None and type(value) not in _PLAIN_VALUES:
+        elif action == "connection":
+            self.effects |= connection_effects(value)
+        elif action in _ACCEPTED:
+            if not _ACCEPTED[action](value):
                 self.effects.add(Effect.UNKNOWN)
         elif action == "fills":
             self.fill(value)
@@ -151,6 +182,14 @@ class _Judgement:
             self.effects.add(Effect.FS_READ if found is Effect.READ else found)
             self.paths.append((found, text))
             return
+        if holds_open(value):
+            place = path_of(value)
+            if place is not None:
+                self.effects.add(Effect.FS_READ if effect is Effect.READ else effect)
+                self.paths.append((effect, place))
+            if value is not self.receiver and effect is Effect.FS_WRITE:
+                self.fill(value)  # what is written into it is of other data than it was
+            return
         self.effects.add(Effect.UNKNOWN)
 
     def fill(self, value: Any) -> None:
@@ -160,7 +199,7 @@ class _Judgement:
         self.effects.add(Effect.MUTATE)
         if type(value) in (tuple, list):
             self.mutated.extend(item for item in value if item is not None)
-        else:
+        if type(value) is not tuple:  # a list may be filled itself, as by shuffle
             self.mutated.append(value)
 
     def fill_after_inputs(self, receiver: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -169,6 +208,22 @@ class _Judgement:
         outputs = args[inputs:] if type(inputs) is int else args[1:]
         for value in (*outputs, kwargs.get("out")):
             self.fill(value)
+
+    def overwrite(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A true value lets the call use its first argument, wherever that is given, as scratch memory."""
+        if value is not _ABSENT and _truthy(value):
+            self.fill(args[0] if args else tuple(kwargs.values()))
+
+    def evaluated(self, value: Any, kwargs: dict[str, Any]) -> None:
+        """A text that names variables, and columns of tables among them."""
+        scope = kwargs.get("local_dict")
+        known = scope if type(scope) is dict else {}
+
+        def is_column(table: str, column: str) -> bool:
+            return table in known and hosts.has_dynamic(known[table], column)
+
+        if type(value) is not str or not is_plain(value, is_column):
+            self.effects.add(Effect.UNKNOWN)
 
     def options(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Patterns of pandas options, each before its value: only those that can differ between sessions."""
@@ -211,7 +266,7 @@ class _Judgement:
             return
         entries = list(self._entries(name))
         for entry in entries:
-            if entry is None or "draws" in entry.flags:  # called by name, it would draw into the host's figures
+            if entry is None or entry.prints or entry.flags & _NOT_BY_NAME:  # by name, the plane could not do its part
                 self.effects.add(Effect.UNKNOWN)
                 continue
             self.effects |= entry.effects
@@ -298,6 +353,70 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
             yield from value
         else:
             yield value
+
+
+_ACCEPTED: Final[dict[str, Callable[[Any], bool]]] = {
+    "sql": lambda value: isinstance(value, str) and is_query(value),
+    "query": is_query,
+    "sql-types": is_sql_types,
+    "whole": lambda value: not isinstance(value, (tuple, list)) or is_plain_parts(value),
+    "plain": lambda value: value is None or type(value) in _PLAIN_VALUES,
+    "format-text": is_plain_format,
+    "exported": is_exported_style,
+    "timestamp": is_timestamp,
+    "array": is_arrow_array,
+    "polars-sql": is_polars_statement,
+}
+"""Actions that are a question about the value; the answer no is `unknown`."""
+
+
+def sources(action: str, value: Any) -> Iterable[Any]:
+    """The single paths of an argument; for `source-read` bytes are content, and a list names several files."""
+    if action != "source-read":
+        return (value,)
+    if isinstance(value, bytes):
+        return ()
+    return value if type(value) in (list, tuple) else (value,)
+
+
+def ended(action: str, value: Any) -> Any:
+    """A path with the ending that the library will give it."""
+    ending = action.partition(".")[2]
+    if not ending or not isinstance(value, (str, *_PATHS)):
+        return value
+    text = os.fspath(value)
+    return text if text.endswith(f".{ending}") else f"{text}.{ending}"
+
+
+_REASONS: Final = {
+    "expression": "is a text of names, `quoted names`, @name, literals, operators, comparison, and, or, not, in, "
+    "parentheses and lists; calls, attributes and subscripts are not",
+    "evaluated": "is a text of names, columns of tables (df.x), literals, operators, comparison, parentheses and lists",
+    "named": "names methods that a catalog describes and that may be called by name; pass a function instead",
+    "sql": "is one statement as a text, without attach, vacuum, pragma or extension",
+    "query": "is a statement without attach, vacuum, pragma or extension, or one of sqlalchemy's",
+    "sql-types": "is of sqlalchemy's types, or names such as VARCHAR(10)",
+    "connection": "is a sqlite3 connection, or an engine or connection of sqlalchemy, made or granted here",
+    "format-text": "is a function, or a text whose fields are plain ({}, {0}, {name:.2f}) without . or [ in them",
+    "exported": "is what Styler.export gave",
+    "timestamp": "is a pandas.Timestamp",
+    "whole": "is rows of numbers, a shape, or numbers with the rows and columns of each, as lists",
+    "plain": "is a plain text or number",
+    "never": "cannot be given here",
+    "options": "names options of display, styler, future or mode",
+    "view": "is a dtype of the same size without objects",
+}
+"""What a parameter takes, to complete a sentence."""
+
+
+def reason_of(param: Param) -> str:
+    """Why a call is not known: what the parameter takes."""
+    action = param.action
+    if action.startswith("one-of("):
+        return f"{param.name!r} is one of {', '.join(action[len('one-of(') : -1].split('|'))}"
+    if action in PATH_EFFECT:
+        return f"{param.name!r} is a path, or a buffer of the io module"
+    return f"{param.name!r} {_REASONS.get(action, 'is something else')}"
 
 
 def _truthy(value: Any) -> bool:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 __all__ = ["MAX_CHARS", "is_plain"]
@@ -22,6 +24,7 @@ _TOKEN: Final = re.compile(
     |(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
     |(?P<text>'[^'"`\\\n\#]*'|"[^'"`\\\n\#]*")
     |(?P<local>@[^\W\d]\w*)
+    |(?P<column>[^\W\d]\w*\.[^\W\d]\w*(?!\s*\())
     |(?P<quoted>`[^`'"\\\n\#]+`)
     |(?P<name>[^\W\d]\w*)
     |(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/%<>&|^~=()\[\],])
@@ -31,22 +34,31 @@ _TOKEN: Final = re.compile(
 _BINARY: Final = frozenset("+ - * / // % ** < <= > >= == != & | ^ and or in".split())
 _UNARY: Final = frozenset("- + ~ not".split())
 _CLOSING: Final = {"(": ")", "[": "]"}
+_OPERANDS: Final = frozenset(("name", "text", "number", "quoted", "local", "column"))
 _LITERALS: Final = frozenset(("True", "False", "None"))
 
 
-def is_plain(text: str) -> bool:
+def is_plain(text: str, is_column: Callable[[str, str], bool] | None = None) -> bool:
     """Whether a text is one of the grammar: it computes on named columns and literals and does nothing else.
 
     Lines of the form `name = expression` are allowed, as in `DataFrame.eval`.
+
+    Args:
+        text: what is to be evaluated.
+        is_column: whether the second name is a column of the table that the first one names; without it no attribute
+            is allowed.
     """
     if len(text) > MAX_CHARS:
         return False
     lines = [line for line in text.split("\n") if line.strip()]
-    return bool(lines) and all(_plain_line(line) for line in lines)
+    return bool(lines) and all(_plain_line(line, is_column) for line in lines)
 
 
-def _plain_line(line: str) -> bool:
+def _plain_line(line: str, is_column: Callable[[str, str], bool] | None) -> bool:
     tokens = _tokens(line)
+    for kind, value in tokens or ():
+        if kind == "column" and (is_column is None or not is_column(*value.split("."))):
+            return False
     if tokens is None:
         return False
     if len(tokens) > 2 and tokens[0][0] in ("name", "quoted") and tokens[1] == ("operator", "="):
@@ -66,9 +78,11 @@ def _tokens(line: str) -> list[tuple[str, str]] | None:
         if kind == "space":
             spaced = True
             continue
-        if found and not spaced and {found[-1][0], kind} <= {"name", "text", "number", "quoted", "local"}:
+        if found and not spaced and {found[-1][0], kind} <= _OPERANDS:
             return None  # a prefix such as f"" or a suffix such as 1j
         if kind == "local" and (value.startswith("@__") or keyword.iskeyword(value[1:])):
+            return None
+        if kind == "column" and not all(map(_is_plain_name, value.split("."))):
             return None
         if kind == "name":
             if value in ("and", "or", "not", "in"):
@@ -78,6 +92,11 @@ def _tokens(line: str) -> list[tuple[str, str]] | None:
         found.append((kind, value))
         spaced = False
     return found
+
+
+def _is_plain_name(name: str) -> bool:
+    """Whether it is public, no keyword, and the name that Python reads (it takes `𝐚ttrs` for `attrs`)."""
+    return not (name.startswith("_") or keyword.iskeyword(name)) and unicodedata.normalize("NFKC", name) == name
 
 
 def _alternates(tokens: list[tuple[str, str]]) -> bool:

@@ -11,7 +11,20 @@ from typing import Any, Final, NamedTuple
 
 from proxyplane.effects import Effect
 
-__all__ = ["ABSENT", "ACTIONS", "FLAGS", "KINDS", "REVEALS", "Entry", "Expected", "Param", "parse"]
+__all__ = [
+    "ABSENT",
+    "ACTIONS",
+    "DENIED",
+    "FLAGS",
+    "KINDS",
+    "REVEALS",
+    "Denial",
+    "Entry",
+    "Expected",
+    "Param",
+    "denial",
+    "parse",
+]
 
 KINDS: Final = ("method", "classmethod", "property", "function", "type", "constant", "module")
 FLAGS: Final = (
@@ -30,20 +43,39 @@ FLAGS: Final = (
     "content",
     "holds",
     "draws",
+    "plainly",
+    "scratch",
+    "speaks",
+    "copied",
+    "local",
 )
 REVEALS: Final = ("receiver", "display", "result")
 ACTIONS: Final = (
     "path-read",
     "path-write",
+    "path-write.npy",
+    "path-write.npz",
     "path-look",
+    "source-read",
+    "view",
+    "polars-sql",
     "named",
     "expression",
+    "evaluated",
     "fills",
     "fills-after-inputs",
+    "overwrites",
+    "array",
     "scope",
     "options",
     "never",
     "sql",
+    "query",
+    "sql-types",
+    "connection",
+    "format-text",
+    "timestamp",
+    "exported",
     "plain",
     "whole",
 )
@@ -51,6 +83,9 @@ ACTIONS: Final = (
 
 ABSENT: Final = "absent"
 """Instead of a line: not catalogued here, although an inherited table has it."""
+DENIED: Final = "denied"
+"""The first word of a line that refuses a member by name: `denied EFFECT: reason`."""
+_DENIED: Final = re.compile(r"denied ([a-z.]+): (\S.{4,})")
 _EFFECTS: Final = frozenset(effect.value for effect in Effect)
 _PARAM: Final = re.compile(r"([A-Za-z_*][\w*]*)(?:@(\d+))?:(.+)")
 _ONE_OF: Final = re.compile(r"one-of\([^()\s]+\)")
@@ -82,6 +117,17 @@ class Entry(NamedTuple):
     params: tuple[Param, ...]
 
 
+class Denial(NamedTuple):
+    """A member that was looked at and is refused: no call of it is performed."""
+
+    name: str
+    """Such as `numpy.ndarray.base`."""
+    effect: Effect
+    """What it would do."""
+    reason: str
+    """For people: why, in a few words."""
+
+
 class Expected(NamedTuple):
     """What a call with certain arguments will do."""
 
@@ -90,6 +136,8 @@ class Expected(NamedTuple):
     """Argument objects that it changes."""
     paths: tuple[tuple[Effect, str], ...]
     """Files and URLs that it opens."""
+    why: Param | None = None
+    """The rule for a parameter that makes it `unknown`."""
 
 
 def parse(full: str, name: str, line: str) -> Entry:
@@ -128,6 +176,22 @@ def parse(full: str, name: str, line: str) -> Entry:
     if not effects:
         effects.add(Effect.READ)
     return Entry(full, kind, frozenset(effects), frozenset(flags), reveals, prints, tuple(params))
+
+
+def denial(full: str, line: str) -> Denial:
+    """Read one line that refuses a member.
+
+    Args:
+        full: qualified name of the member.
+        line: what follows the `=`, beginning with `denied`.
+
+    Raises:
+        ValueError: not of the form `denied EFFECT: reason`.
+    """
+    found = _DENIED.fullmatch(line)
+    if found is None or found[1] not in _EFFECTS:
+        raise ValueError("a refusal is written as 'denied EFFECT: reason', such as 'denied memory: raw addresses'")
+    return Denial(full, Effect(found[1]), found[2])
 
 
 def _param(word: str) -> Param:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from proxyplane.catalogs.generate import Review, TypeReview
 
 _READING = frozenset(
@@ -22,9 +24,15 @@ _MATCH = frozenset(
     "group groups groupdict start end span expand string pos endpos lastindex lastgroup re __getitem__ __repr__ "
     "__eq__ __ne__ __hash__".split()
 )
+_WRITTEN = ("write", "writelines", "truncate")
+_BUFFER = frozenset(
+    "close closed flush getvalue read readable readline seek seekable tell writable __enter__ __eq__ __exit__ __hash__ "
+    "__ne__".split()
+) | frozenset(_WRITTEN)
 _NAMED = frozenset(("__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__format__"))
 _VIEW = frozenset(
-    "__len__ __contains__ __iter__ __eq__ __ne__ __repr__ __str__ __and__ __or__ __sub__ __xor__ isdisjoint".split()
+    "__len__ __contains__ __iter__ __reversed__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __repr__ __str__ __and__ "
+    "__or__ __sub__ __xor__ isdisjoint".split()
 )
 
 
@@ -72,13 +80,17 @@ REVIEW = Review(
                 "STR_ITERATOR",
                 "RANGE_ITERATOR",
                 "LIST_REVERSED",
+                "DICT_KEYS_REVERSED",
+                "DICT_ITEMS_REVERSED",
+                "DICT_VALUES_REVERSED",
                 "SEQUENCE_ITERATOR",
                 "CALLABLE_ITERATOR",
+                "ODICT_ITERATOR",
             )
         ),
         *(
             TypeReview(f"proxyplane.catalogs.review_builtins:{name}", only=_VIEW, make=None, hashable=False)
-            for name in ("DICT_KEYS", "DICT_ITEMS", "DICT_VALUES")
+            for name in ("DICT_KEYS", "DICT_ITEMS", "DICT_VALUES", "ODICT_KEYS", "ODICT_ITEMS", "ODICT_VALUES")
         ),
         *(
             TypeReview(f"types:{name}", only=_NAMED, make=None)
@@ -96,6 +108,7 @@ REVIEW = Review(
         ),
         TypeReview("builtins:type", only=_NAMED, make=None),
         TypeReview("re:Match", only=_MATCH, make=None),
+        *(TypeReview(f"io:{name}", make=None, only=_BUFFER) for name in ("BytesIO", "StringIO")),
         TypeReview("builtins:BaseException", only=frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))),
     ),
     modules={},
@@ -110,8 +123,15 @@ REVIEW = Review(
         **{f"dict.{name}": "method compute mutate" for name in ("pop", "popitem", "setdefault")},
         "set.pop": "method compute mutate",
         "Match.groupdict": "method compute fresh",
-        **{f"{kind}.copy": "method compute fresh" for kind in ("list", "dict", "set", "frozenset")},
+        # Not fresh: the copy is new, the containers inside are not.
+        **{f"{kind}.copy": "method compute" for kind in ("list", "dict", "set", "frozenset")},
         ".__next__": "compute",
+        **{
+            f"{kind}.{name}": "method compute joins"
+            for kind in ("BytesIO", "StringIO")
+            for name in ("read", "readline", "getvalue")
+        },
+        **{f"{kind}.{name}": "method mutate compute" for kind in ("BytesIO", "StringIO") for name in _WRITTEN},
     },
     absent=frozenset(),
     params={},
@@ -134,8 +154,15 @@ SET_ITERATOR: type = type(iter(set()))
 STR_ITERATOR: type = type(iter(""))
 RANGE_ITERATOR: type = type(iter(range(0)))
 SEQUENCE_ITERATOR: type = type(iter(_Sequence()))  # of a class with `__getitem__` alone
+ODICT_ITERATOR: type = type(iter(OrderedDict()))
+ODICT_KEYS: type = type(OrderedDict().keys())
+ODICT_ITEMS: type = type(OrderedDict().items())
+ODICT_VALUES: type = type(OrderedDict().values())
 CALLABLE_ITERATOR: type = type(iter(int, 1))
 LIST_REVERSED: type = type(reversed([]))
+DICT_KEYS_REVERSED: type = type(reversed({}))
+DICT_ITEMS_REVERSED: type = type(reversed({}.items()))
+DICT_VALUES_REVERSED: type = type(reversed({}.values()))
 DICT_KEYS: type = type({}.keys())
 DICT_ITEMS: type = type({}.items())
 DICT_VALUES: type = type({}.values())

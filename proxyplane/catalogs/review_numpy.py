@@ -1,9 +1,10 @@
 """Hand decisions about numpy.
 
-Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `view` of another type, `setflags`, `resize`,
-`from_dlpack`, `as_strided`), files (`load`, `save*`, `memmap`, `fromregex`, `tofile`, `dump`), process-wide state
-that no session can have for itself (`seterrcall`, `setbufsize`, `set_bit_generator`), texts that are evaluated in the
-caller's frames (`bmat`), pickles, compilers and test runners.
+Left out on purpose: raw memory (`base`, `data`, `ctypes`, `strides`, `setflags`, `resize`, `from_dlpack`,
+`as_strided`, `nditer`), maps of files (`memmap`), process-wide state that no session can have for itself
+(`seterrcall`, `setbufsize`, `set_bit_generator`), pickles, compilers and test runners. A `view` of another dtype is
+taken where every byte is a value before and after (`hosts.viewable`); what could show padding, uninitialised memory
+or frames of the host is performed by `hosts/numpy_forms.py`.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ _FINFO = (
     "bits dtype eps epsneg iexp max min maxexp minexp nexp nmant precision resolution smallest_normal "
     "smallest_subnormal tiny"
 ).split()
+_COEFFICIENTS = ('coef = "property read instance"',)
 _POWER_SERIES = ("polynomial", "chebyshev", "hermite", "hermite_e", "laguerre", "legendre", "polyutils")
 _FLAGS = (
     "aligned behaved c_contiguous carray contiguous f_contiguous farray fnc forc fortran owndata writeable "
@@ -80,7 +82,7 @@ REVIEW = Review(
         TypeReview(
             "numpy:dtype",
             only=frozenset(
-                "alignment byteorder char descr fields hasobject isalignedstruct isbuiltin isnative "
+                "alignment base byteorder char descr fields flags hasobject isalignedstruct isbuiltin isnative "
                 "itemsize kind name names "
                 "ndim newbyteorder num shape str subdtype type __eq__ __ne__ __lt__ __le__ __gt__ "
                 "__ge__ __hash__ __repr__ __str__ "
@@ -92,7 +94,7 @@ REVIEW = Review(
             "numpy:ufunc",
             make=None,
             only=frozenset(
-                "accumulate at identity nargs nin nout ntypes outer reduce reduceat signature types "
+                "accumulate at identity nargs nin nout ntypes outer reduce reduceat resolve_dtypes signature types "
                 "__call__ __repr__ __str__ "
                 "__eq__ __ne__ __hash__".split()
             ),
@@ -103,12 +105,27 @@ REVIEW = Review(
             TypeReview(
                 f"numpy.random:{name}", only=frozenset(("jumped", "spawn", "__eq__", "__ne__", "__hash__", "__repr__"))
             )
-            for name in ("BitGenerator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64", "SeedSequence")
+            for name in ("BitGenerator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+        ),
+        TypeReview(
+            "numpy.random:SeedSequence",
+            only=frozenset(
+                "entropy generate_state n_children_spawned pool_size spawn spawn_key __eq__ __ne__ __hash__ "
+                "__repr__".split()
+            ),
+        ),
+        TypeReview(
+            "numpy.lib.npyio:NpzFile",
+            make=None,
+            only=frozenset(
+                "close files get items keys values __contains__ __enter__ __exit__ __getitem__ __iter__ __len__".split()
+            ),
+            extra=('files = "property read instance"',),
         ),
         TypeReview("numpy:poly1d"),
-        TypeReview("numpy.polynomial:Polynomial"),
+        TypeReview("numpy.polynomial:Polynomial", extra=_COEFFICIENTS),
         *(
-            TypeReview(f"numpy.polynomial:{name}", ("numpy.polynomial.polynomial.Polynomial",))
+            TypeReview(f"numpy.polynomial:{name}", ("numpy.polynomial.polynomial.Polynomial",), extra=_COEFFICIENTS)
             for name in _POLYNOMIALS[1:]
         ),
         TypeReview(
@@ -142,6 +159,8 @@ REVIEW = Review(
             )
             for name in ("IndexExpression", "RClass", "CClass", "nd_grid", "MGridClass", "OGridClass")
         ),
+        TypeReview("numpy.ma.extras:mr_class", make=None, only=frozenset(("__getitem__", "__eq__", "__hash__"))),
+        TypeReview("numpy.rec:format_parser", only=frozenset(), extra=('dtype = "property read instance"',)),
         TypeReview(
             "numpy:broadcast", only=frozenset("__iter__ __next__ index nd ndim numiter reset shape size".split())
         ),
@@ -164,7 +183,11 @@ REVIEW = Review(
         TypeReview("numpy.ma:MaskedArray", ("numpy.ndarray",), make="compute", extra=('data = "property read"',)),
         TypeReview("numpy.rec:recarray", ("numpy.ndarray",), ('dynamic = "fields"',), make=None, only=frozenset()),
         TypeReview("numpy:matrix", ("numpy.ndarray",)),
-        TypeReview("numpy.char:chararray", ("numpy.ndarray",), make=None),
+        TypeReview(
+            "numpy.char:chararray",
+            ("numpy.ndarray",),
+            make="compute replaced buffer:never offset:never strides:never",
+        ),
         *(
             TypeReview(f"numpy.linalg._linalg:{name}", ("builtins.tuple",), ('builtin = "tuple"',), make=None)
             for name in _RESULTS
@@ -184,10 +207,8 @@ REVIEW = Review(
     ),
     modules={
         "numpy": (
-            "DataSource bmat core ctypeslib f2py flatiter from_dlpack fromfile "
-            "fromregex "
-            "get_include getbufsize geterrcall info load memmap nditer nested_iters "
-            "recarray save savez savez_compressed seterrcall setbufsize "
+            "DataSource core ctypeslib f2py flatiter from_dlpack "
+            "get_include geterrcall info memmap nditer nested_iters seterrcall setbufsize "
             "show_config show_runtime test typing"
         ).split(),
         "numpy.linalg": ("test",),
@@ -199,13 +220,10 @@ REVIEW = Review(
             "set_bit_generator",
             "test",
         ),
-        "numpy.ma": (
-            "MAError MaskError core empty empty_like extras frombuffer fromflex masked_all masked_all_like test "
-            "masked_print_option mvoid"
-        ).split(),
-        "numpy.char": ("chararray",),
+        "numpy.ma": ("MAError MaskError core extras frombuffer test masked_print_option mvoid").split(),
+        "numpy.char": (),
         "numpy.strings": (),
-        "numpy.rec": ("fromfile", "fromstring", "recarray", "format_parser", "array"),
+        "numpy.rec": (),
         "numpy.dtypes": (),
         "numpy.exceptions": (),
         "numpy.polynomial": ("only", *_POLYNOMIALS, *_POWER_SERIES),
@@ -235,10 +253,13 @@ REVIEW = Review(
         **{f"numpy.random.{name}": "function compute random" for name in _DRAWING},
         "numpy.random.seed": "function compute random keeps",
         "numpy.random.get_state": "function compute random",
-        "numpy.random.set_state": "function compute random keeps",
+        "numpy.random.set_state": "function compute random keeps replaced",
+        "numpy.pad": "function compute "
+        "mode:one-of(constant|edge|linear_ramp|maximum|mean|median|minimum|reflect|symmetric|wrap)",
         "errstate.__enter__": "compute state",
         "errstate.__exit__": "compute state",
         "numpy.emath": "module",
+        "numpy.lib.stride_tricks.sliding_window_view": "function compute writeable:never",
         "numpy.frombuffer": "function compute buffer@0:plain",
         "numpy.fromstring": "function compute string@0:plain",
         "ndarray.shape": "property read schema fresh settable",
@@ -262,6 +283,26 @@ REVIEW = Review(
         "numpy.ma.soften_mask": "function mutate a@0:fills !params",
         "numpy.ma.set_fill_value": "function compute a:fills",
         "numpy.nan_to_num": "function compute copy:one-of(True)",
+        "numpy.getbufsize": "function read schema",
+        "numpy.load": "function compute replaced file:path-read mmap_mode:never allow_pickle:exec",
+        "numpy.save": "function compute replaced file:path-write.npy",
+        "numpy.savez": "function compute replaced file:path-write.npz",
+        "numpy.savez_compressed": "function compute replaced file:path-write.npz",
+        "numpy.fromfile": "function compute file@0:path-read",
+        "numpy.fromregex": "function compute file:path-read",
+        "numpy.bmat": "function compute replaced ldict:scope gdict:never",
+        "numpy.ma.empty": "function compute replaced",
+        "numpy.ma.empty_like": "function compute replaced",
+        "numpy.ma.masked_all": "function compute replaced",
+        "numpy.ma.masked_all_like": "function compute replaced",
+        "numpy.rec.array": "function compute replaced",
+        "numpy.rec.fromstring": "function compute replaced",
+        "numpy.rec.fromfile": "function compute replaced fd:path-read",
+        "NpzFile.__getitem__": "compute",
+        "NpzFile.__contains__": "read",
+        "NpzFile.__iter__": "compute",
+        "NpzFile.close": "method compute",
+        "ufunc.resolve_dtypes": "method compute fresh",
         "numpy.loadtxt": "function compute fname:path-read",
         "numpy.genfromtxt": "function compute fname:path-read",
         "numpy.savetxt": "function compute fname:path-write",
@@ -291,13 +332,15 @@ REVIEW = Review(
         "ndarray.fill": "method mutate",
         "ndarray.put": "method mutate",
         "ndarray.partition": "method mutate",
-        "ndarray.view": "method compute dtype@0:never type@1:never !params",
+        "ndarray.view": "method compute replaced dtype@0:view type@1:view !params",
+        "MaskedArray.view": "method compute replaced dtype@0:view type@1:view !params",
         "ndarray.byteswap": "method compute inplace:mutate",
-        "ndarray.tobytes": "method reveal reveals=receiver",
+        "ndarray.tobytes": "method reveal reveals=receiver replaced",
+        "ndarray.tofile": "method compute replaced fid@0:path-write !params",
         "ndarray.tolist": "method compute fresh reveals=result",
         "ndarray.__iter__": "compute pure",
         "ndarray.__getitem__": "compute",
-        "generic.view": "method compute dtype@0:never type@1:never !params",
+        "generic.view": "method compute replaced dtype@0:view type@1:never !params",
         "generic.tolist": "method compute fresh reveals=result",
         "MaskedArray.harden_mask": "method mutate",
         "MaskedArray.soften_mask": "method mutate",
@@ -307,6 +350,9 @@ REVIEW = Review(
         "MaskedArray.mask": "property read settable",
         "MaskedArray.fill_value": "property read settable",
         "MaskedArray.toflex": "method compute",
+        "MaskedArray.tobytes": "method reveal reveals=receiver replaced",
+        "generic.tobytes": "method compute replaced",
+        "MaskedArray.recordmask": "property read",
         "ufunc.__call__": "compute out:fills-after-inputs",
         "ufunc.at": "method compute a@0:fills !params",
         "ufunc.reduce": "method compute joins out@3:fills !params",
@@ -328,13 +374,14 @@ REVIEW = Review(
         (
             "str_.maketrans str_.format str_.format_map str_.__mod__ str_.__rmod__ bytes_.__mod__ "
             "bytes_.__rmod__ bytes_.maketrans "
-            ".base .data .ctypes .strides .tofile .dump .dumps .setflags .resize .setfield .getfield "
+            "ndarray.base generic.base flatiter.base broadcast.base .data .ctypes .strides generic.tofile "
+            "MaskedArray.tofile .dump .dumps .setflags .resize .setfield .getfield "
             ".to_device .tostring .itemset .bit_generator BitGenerator.spawn .capsule .cffi .lock .state "
-            ".get_state .set_state .baseclass .recordmask .metadata .as_series .ndincr .toflex "
+            ".get_state .set_state .baseclass .metadata .as_series .ndincr "
             ".torecords .ids .iscontiguous"
         ).split()
     ),
-    params={"out": "fills", "overwrite_input": "mutate"},
+    params={"out": "fills", "overwrite_input": "overwrites"},
     schema=frozenset("shape ndim size nbytes itemsize dtype names kind char num name".split()),
     fresh=frozenset(
         "shape nonzero where split array_split hsplit vsplit dsplit meshgrid ix_ unique unique_all unique_counts "

@@ -1,9 +1,9 @@
 """Hand decisions about pandas.
 
-Left out on purpose: raw or shared memory (`attrs`, `flags`, `base`, `obj`, `grouper`), whatever takes a text for
-`str.format` (it walks from a cell to all that the process holds), plotting's settings of the process, registration of
-accessors and dtypes, databases, methods of `col` (they run later than they are named), `eval` outside a frame, XML
-reading (entities), and everything under `pandas.io`, `core`, `compat`.
+Left out on purpose: raw or shared memory (`base`, `obj`, `grouper`), texts for `str.format` with more than plain fields
+in them (they walk from a cell to all that the process holds), templates, registration of dtypes, the interchange
+protocol (addresses of buffers), and everything under `pandas.io`, `core`, `compat` but the names of types that stand
+in this file.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import importlib
 from typing import Any
 
 from proxyplane.catalogs.generate import Review, TypeReview
+from proxyplane.catalogs.pandas_files import EXCEL, FILES, TEXT_OUT
+from proxyplane.catalogs.pandas_private import PRIVATE
 
 offsets: Any = importlib.import_module("pandas.tseries.offsets")  # by name: only the generator reads this table
+holiday: Any = importlib.import_module("pandas.tseries.holiday")
 
 _ERROR_LINES = frozenset(("__repr__", "__str__", "__eq__", "__ne__", "__hash__"))
 _ERROR = ("builtins.BaseException",)
@@ -54,9 +57,6 @@ _COLUMN_EXPRESSION = frozenset(
     {f"__{side}{name}__" for name in "add sub mul truediv floordiv mod pow and or xor".split() for side in ("", "r")}
     | {f"__{name}__" for name in "eq ne lt le gt ge invert neg repr".split()}
 )
-_EXCEL = "one-of(openpyxl|xlsxwriter|xlrd|odf|pyxlsb|calamine)"
-_PARQUET = "one-of(auto|pyarrow|fastparquet)"
-_TEXT_OUT = "buf:path-write reveals=receiver"
 _DRAWS = (
     "compute draws backend:one-of(matplotlib) *usetex:never *fname:never canvas:never prop:never *fontproperties:plain "
     "font:plain"
@@ -70,9 +70,28 @@ _STYLING = (
     "highlight_quantile set_caption set_properties set_sticky set_table_attributes set_table_styles set_td_classes "
     "set_tooltips set_uuid text_gradient"
 ).split()
-_STYLED = ("format", "format_index", "to_excel", "to_html", "to_latex", "to_string")
-"""Members of Styler. The others take a text for `str.format`, or hand on functions that nobody looked at (`use`)."""
-_STYLER_FORMAT = "method mutate compute formatter:never escape:one-of(html|latex|latex-math)"
+_STYLED = (
+    "format format_index format_index_names relabel_index apply apply_index map map_index pipe export use table_styles "
+    "table_attributes caption tooltips uuid data to_excel to_html to_latex to_string to_typst"
+).split()
+"""Members of Styler; `from_custom_template` runs templates of the agent's in the host."""
+_STYLER_FORMAT = "method mutate compute formatter:format-text escape:one-of(html|latex|latex-math|typst)"
+_STYLER_FIELDS = ("table_styles", "table_attributes", "caption")
+_WRITER = frozenset("close sheets date_format datetime_format engine if_sheet_exists __enter__ __exit__".split())
+_READER = frozenset("close parse sheet_names __enter__ __exit__ __repr__ __str__ __eq__ __ne__ __hash__".split())
+_DRIVER = "driver:one-of(H5FD_SEC2|H5FD_STDIO|H5FD_CORE)"
+_STORE = frozenset(
+    "append append_to_multiple close create_table_index flush get info is_open keys put remove select "
+    "select_as_coordinates select_as_multiple select_column __getitem__ __setitem__ __delitem__ __contains__ __len__ "
+    "__iter__ __enter__ __exit__ __repr__ __str__".split()
+)
+_CHECKED = "verify_integrity:one-of(True)"
+"""Compiled code reads where codes say: unchecked ones read memory far behind the levels."""
+
+
+def _index_made(name: str) -> str:
+    return f"compute {_CHECKED}" if name == "MultiIndex" else "compute"
+
 
 REVIEW = Review(
     library="pandas",
@@ -81,7 +100,7 @@ REVIEW = Review(
         TypeReview("pandas:DataFrame", meta=('dynamic = "columns"',), hashable=False),
         TypeReview("pandas:Series", meta=('dynamic = "columns"',), hashable=False),
         TypeReview("pandas:Index", hashable=False),
-        *(TypeReview(f"pandas:{name}", _INDEX, hashable=False) for name in _INDEX_KINDS),
+        *(TypeReview(f"pandas:{name}", _INDEX, hashable=False, make=_index_made(name)) for name in _INDEX_KINDS),
         TypeReview(
             "pandas.core.indexes.frozen:FrozenList",
             ("builtins.list",),
@@ -127,8 +146,23 @@ REVIEW = Review(
         TypeReview("pandas.core.groupby.groupby:GroupByPlot", make=None, only=frozenset(("__call__",))),
         TypeReview(
             "pandas.io.formats.style:Styler",
-            make=None,
+            make="compute formatter:format-text escape:one-of(html|latex|latex-math|typst)",
             only=frozenset((*_STYLING, *_STYLED, "__eq__", "__ne__", "__hash__")),
+            extra=(
+                *(f'{name} = "property read settable instance"' for name in _STYLER_FIELDS),
+                'uuid = "property read instance"',
+                'data = "property read instance"',
+            ),
+        ),
+        TypeReview("pandas.core.flags:Flags", hashable=False, make=None),
+        TypeReview(
+            "pandas.core.groupby.indexing:GroupByPositionalSelector", make=None, only=frozenset(("__getitem__",))
+        ),
+        TypeReview(
+            "pandas._libs.tslibs.timedeltas:Components",
+            ("builtins.tuple",),
+            make=None,
+            only=frozenset("days hours minutes seconds milliseconds microseconds nanoseconds".split()),
         ),
         *(
             TypeReview(f"pandas.core.indexes.accessors:{name}", inherits, make=None)
@@ -192,7 +226,65 @@ REVIEW = Review(
         TypeReview(
             "proxyplane.hosts.pandas_options:OptionContext", make=None, only=frozenset(("__enter__", "__exit__"))
         ),
-        TypeReview("pandas.core.col:Expression", make=None, only=_COLUMN_EXPRESSION, immutable=True, hashable=False),
+        TypeReview(
+            "pandas.core.col:Expression",
+            make=None,
+            only=_COLUMN_EXPRESSION | {"__call__", "__getitem__", "case_when"},
+            immutable=True,
+            hashable=False,
+            deferred=(
+                "pandas.Series",
+                "pandas.core.strings.accessor.StringMethods",
+                "pandas.core.indexes.accessors.DatetimeProperties",
+                "pandas.core.arrays.categorical.CategoricalAccessor",
+                "pandas.core.arrays.arrow.accessors.ListAccessor",
+                "pandas.core.arrays.arrow.accessors.StructAccessor",
+            ),
+        ),
+        TypeReview("pandas:ExcelFile", make=f"compute path_or_buffer:path-read engine:{EXCEL} holds", only=_READER),
+        *(
+            TypeReview(path, make=f"compute path:path-write engine:{EXCEL} holds", only=_WRITER)
+            for path in (
+                "pandas:ExcelWriter",
+                "pandas.io.excel._openpyxl:OpenpyxlWriter",
+                "pandas.io.excel._xlsxwriter:XlsxWriter",
+                "pandas.io.excel._odswriter:ODSWriter",
+            )
+        ),
+        TypeReview(
+            "pandas:HDFStore", make=f"exec compute path:path-write {_DRIVER} holds", only=_STORE, hashable=False
+        ),
+        TypeReview(
+            "pandas.io.sql:SQLTable",
+            make=None,
+            only=frozenset(),
+            extra=('name = "property read instance"', 'table = "property read instance"'),
+        ),
+        TypeReview("proxyplane.hosts.pandas_plain:PlotSetting", make=None, only=frozenset(("__enter__", "__exit__"))),
+        TypeReview(
+            "pandas.plotting._misc:_Options",
+            make=None,
+            only=frozenset("use reset __getitem__ __setitem__ __contains__ __repr__ __len__".split()),
+            hashable=False,
+        ),
+        TypeReview("dateutil._common:weekday", make=None, only=frozenset("__call__ __repr__ __str__ __eq__".split())),
+        TypeReview(
+            "pandas.tseries.holiday:Holiday",
+            only=frozenset("dates __repr__ __str__".split()),
+            hashable=False,
+            extra=tuple(
+                f'{name} = "property read instance"'
+                for name in "name year month day offset observance start_date end_date days_of_week".split()
+            ),
+        ),
+        *(
+            TypeReview(
+                f"pandas.tseries.holiday:{name}",
+                only=frozenset("holidays merge rule_from_name start_date end_date __repr__ __str__".split()),
+                extra=('rules = "property read instance"', 'name = "property read instance"'),
+            )
+            for name in ("AbstractHolidayCalendar", "USFederalHolidayCalendar")
+        ),
         TypeReview("pandas:Grouper", only=frozenset(("__repr__", "__str__"))),
         TypeReview(f"{_API}:TimeGrouper", make=None, only=frozenset(("__repr__", "__str__"))),
         TypeReview(
@@ -209,25 +301,58 @@ REVIEW = Review(
             TypeReview(f"pandas.api.indexers:{name}", only=frozenset(("__repr__", "__str__")))
             for name in ("FixedForwardWindowIndexer", "VariableOffsetWindowIndexer")
         ),
+        TypeReview("pandas.api.indexers:BaseIndexer", meta=('extends = "get_window_bounds"',), only=frozenset()),
+        TypeReview(
+            "pandas.core.interchange.dataframe:PandasDataFrameXchg",
+            make=None,
+            only=frozenset(
+                "column_names num_columns num_rows num_chunks select_columns select_columns_by_name "
+                "__dataframe__".split()
+            ),
+        ),
         *(TypeReview(f"pandas.errors:{name}", _ERROR, only=_ERROR_LINES) for name in _ERRORS),
     ),
     modules={
-        "pandas": (
-            "annotations compat core eval io "
-            "pandas read_gbq "
-            "read_iceberg read_sql read_sql_query read_sql_table read_xml set_eng_float_format "
-            "show_versions test"
-        ).split(),
+        "pandas": ("annotations compat pandas read_gbq read_iceberg set_eng_float_format test").split(),
         "pandas.api": (),
         "pandas.api.types": (),
         "pandas.api.typing": (),
         "pandas.api.indexers": (),
-        "pandas.api.extensions": ("only", "ExtensionArray", "ExtensionDtype", "no_default", "take"),
+        "pandas.api.interchange": ("only", "from_dataframe"),
+        "pandas.api.extensions": (
+            "only ExtensionArray ExtensionDtype no_default take register_dataframe_accessor register_series_accessor "
+            "register_index_accessor register_extension_dtype"
+        ).split(),
+        "pandas.core": ("only", "arrays", "frame", "series", "dtypes"),
+        "pandas.core.arrays": ("only", *_ARRAYS, "ExtensionArray"),
+        "pandas.core.frame": ("only", "DataFrame"),
+        "pandas.core.series": ("only", "Series"),
+        "pandas.core.dtypes": ("only", "common"),
+        "pandas.core.dtypes.common": (
+            "only",
+            *(name for name in dir(importlib.import_module("pandas.api.types")) if name.startswith("is_")),
+        ),
+        "pandas.io": ("only", "formats"),
+        "pandas.io.formats": ("only", "style"),
+        "pandas.io.formats.style": ("only", "Styler"),
         "pandas.arrays": (),
         "pandas.errors": ("abc", "annotations", "cow", "ctypes"),
-        "pandas.plotting": ("only", *_PLOTTING),
+        "pandas.plotting": (
+            "only",
+            *_PLOTTING,
+            "plot_params",
+            "register_matplotlib_converters",
+            "deregister_matplotlib_converters",
+        ),
         "pandas.testing": (),
-        "pandas.tseries": ("only", "offsets", "frequencies"),
+        "pandas.tseries": ("only", "offsets", "frequencies", "holiday"),
+        "pandas.tseries.holiday": (
+            "only",
+            *(n for n in dir(holiday) if n.startswith("US") or n.endswith(("workday", "day", "tuesday", "Calendar"))),
+            *(
+                "Holiday MO TU WE TH FR SA SU Easter Day DateOffset GoodFriday EasterMonday HolidayCalendarFactory"
+            ).split(),
+        ),
         "pandas.tseries.offsets": ("annotations",),
         "pandas.tseries.frequencies": ("only", "to_offset", "infer_freq"),
         "pandas.util": ("only", "hash_array", "hash_pandas_object"),
@@ -242,53 +367,29 @@ REVIEW = Review(
         "pandas.reset_option": "function compute state replaced pat@0:options !params",
         "pandas.option_context": "function compute keeps replaced args@0:options !params",
         "pandas.describe_option": "function read schema replaced prints=buf !params",
+        "pandas.show_versions": "function read schema replaced prints=buf as_json:one-of(True|False) !params",
+        **{
+            f"pandas.api.extensions.register_{kind}": "function read local"
+            for kind in ("dataframe_accessor", "series_accessor", "index_accessor", "extension_dtype")
+        },
+        **{
+            f"pandas.plotting.{how}register_matplotlib_converters": "function compute state draws" for how in ("", "de")
+        },
+        "pandas.plotting.plot_params": "constant",
+        "_Options.use": "method compute state keeps replaced",
+        "_Options.reset": "method compute state",
+        "_Options.__setitem__": "compute state keeps",
+        "PlotSetting.__enter__": "compute state",
+        "PlotSetting.__exit__": "compute state",
+        "pandas.eval": (
+            "function compute scoped expr:evaluated engine:one-of(numexpr|python) parser:one-of(pandas|python) "
+            "resolvers:never level:never local_dict:scope global_dict:never inplace:never"
+        ),
         "pandas.get_option": "function read schema !params",
         "pandas.options": "constant",
         "pandas.offsets": "module",
         "pandas.api.extensions.no_default": "constant",
-        "pandas.read_pickle": "function exec compute filepath_or_buffer:path-read",
-        "pandas.read_hdf": "function exec compute path_or_buf:path-read",
-        "pandas.read_clipboard": "function process compute",
-        "pandas.to_pickle": "function compute filepath_or_buffer:path-write",
-        "pandas.read_excel": f"function compute fresh io:path-read engine:{_EXCEL}",
-        "pandas.read_html": "function compute fresh io:path-read",
-        "pandas.read_csv": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
-        "pandas.read_table": "function compute filepath_or_buffer:path-read engine:one-of(c|python|pyarrow|python-fwf)",
-        "pandas.read_fwf": "function compute filepath_or_buffer:path-read engine:never storage_options:never",
-        "pandas.read_json": "function compute path_or_buf:path-read engine:one-of(ujson|pyarrow)",
-        "pandas.read_parquet": f"function compute path:path-read engine:{_PARQUET}",
-        "pandas.read_feather": "function compute path:path-read",
-        "pandas.read_orc": "function compute path:path-read",
-        "pandas.read_sas": "function compute filepath_or_buffer:path-read",
-        "pandas.read_spss": "function compute path:path-read",
-        "pandas.read_stata": "function compute filepath_or_buffer:path-read",
-        "pandas.pivot_table": "function compute aggfunc:named",
-        "pandas.crosstab": "function compute aggfunc:named",
-        # writing
-        "NDFrame.to_csv": "method compute reveals=receiver path_or_buf:path-write",
-        "NDFrame.to_json": "method compute reveals=receiver path_or_buf:path-write",
-        "NDFrame.to_excel": f"method compute excel_writer:path-write engine:{_EXCEL}",
-        "NDFrame.to_pickle": "method compute path:path-write",
-        "NDFrame.to_hdf": "method compute path_or_buf:path-write",
-        "NDFrame.to_latex": f"method compute {_TEXT_OUT} header:one-of(True|False)",  # a list is for `str.format`
-        "NDFrame.to_clipboard": "method process compute",
-        "DataFrame.to_parquet": f"method compute reveals=receiver path:path-write engine:{_PARQUET}",
-        "DataFrame.to_feather": "method compute path:path-write",
-        "DataFrame.to_orc": "method compute reveals=receiver path:path-write engine:one-of(pyarrow)",
-        "DataFrame.to_stata": "method compute path:path-write",
-        "DataFrame.to_xml": "method compute reveals=receiver path_or_buffer:path-write stylesheet:never",
-        **{
-            f"{kind}.to_{form}": f"method compute {_TEXT_OUT}"
-            for kind in ("DataFrame", "Series")
-            for form in ("html", "string", "markdown")
-        },
-        "DataFrame.to_records": "method compute",
-        "DataFrame.to_dict": "method compute fresh reveals=result",
-        "Series.to_dict": "method compute fresh reveals=result",
-        ".to_list": "method compute fresh reveals=result",
-        ".tolist": "method compute fresh reveals=result",
-        "Series.info": "method read schema prints=buf",
-        "DataFrame.info": "method read schema prints=buf",
+        **FILES,
         # evaluated texts and names of methods
         "DataFrame.query": (
             "method compute scoped expr:expression engine:one-of(numexpr|python) "
@@ -333,10 +434,12 @@ REVIEW = Review(
         },
         **{f"pandas.plotting.{name}": f"function {_DRAWS}" for name in _PLOTTING},
         **{f"Styler.{name}": "method mutate compute" for name in _STYLING},
-        "Styler.format": _STYLER_FORMAT,
-        "Styler.format_index": _STYLER_FORMAT,
-        "Styler.to_excel": f"method compute excel_writer:path-write engine:{_EXCEL}",
-        **{f"Styler.to_{form}": f"method compute {_TEXT_OUT}" for form in ("html", "latex", "string")},
+        **{f"Styler.{name}": _STYLER_FORMAT for name in ("format", "format_index", "format_index_names")},
+        **{f"Styler.{name}": "method mutate compute" for name in ("map", "map_index", "apply", "apply_index")},
+        "Styler.relabel_index": "method mutate compute labels:format-text",
+        "Styler.use": "method mutate compute styles:exported",
+        "Styler.to_excel": f"method compute scratch excel_writer:path-write engine:{EXCEL}",
+        **{f"Styler.to_{form}": f"method compute {TEXT_OUT}" for form in ("html", "latex", "string", "typst")},
         # labels and schema
         "NDFrame.columns": "property read schema settable",
         "DataFrame.columns": "property read schema settable",
@@ -345,7 +448,7 @@ REVIEW = Review(
         "Series.name": "property read schema settable",
         "Index.name": "property read schema settable",
         "Index.names": "property read schema settable",
-        "DataFrame.axes": "property read schema fresh",
+        "DataFrame.axes": "property read fresh",
         "Series.axes": "property read fresh",
         "DataFrame.keys": "method read schema",
         "DataFrame.__iter__": "read schema pure",
@@ -357,6 +460,9 @@ REVIEW = Review(
         "OptionContext.__enter__": "compute state",
         "OptionContext.__exit__": "compute state",
         "MultiIndex.dtypes": "property read schema",
+        "MultiIndex.set_codes": f"method compute {_CHECKED}",
+        "MultiIndex.set_levels": f"method compute {_CHECKED}",
+        "Categorical.from_codes": "classmethod compute validate:one-of(True)",
         # iteration
         **{
             f"{kind}.{name}": "method compute pure fresh"
@@ -383,9 +489,24 @@ REVIEW = Review(
         "StringMethods.cat": "method compute joins",
         "FrozenList.difference": "method compute",
         # arrays
+        "ExtensionArray.sort": "method mutate",
+        # by far larger ones kernels of Arrow loop, or crash
+        "ArrowExtensionArray.round": f"method compute decimals:one-of({'|'.join(map(str, range(-18, 31)))})",
         "ExtensionArray.fillna": "method compute copy:one-of(True)",
+        "ExtensionArray.interpolate": "method mutate compute",  # in place unless told to copy
+        # what an object says of itself
+        "NDFrame.attrs": "property compute settable plainly",
+        "NDFrame.flags": "property read",
+        "Flags.allows_duplicate_labels": "property read schema settable",
+        **{  # compiled code that takes anything for a Timestamp, and ends the process
+            f"BaseOffset.is_{period}_{edge}": "method compute ts@0:timestamp"
+            for period in ("month", "quarter", "year")
+            for edge in ("start", "end")
+        },
+        "BaseOffset.kwds": "property compute fresh",
+        "BaseOffset.calendar": "property read",
         "ExtensionArray.view": "method compute dtype:never",
-        "Index.view": "method compute cls:never",
+        "Timedelta.view": "method compute",
         "Index.to_flat_index": "method compute",
         "SparseFrameAccessor.to_coo": "method compute",
         # frames of a reader
@@ -393,13 +514,12 @@ REVIEW = Review(
     },
     absent=frozenset(
         (
-            "ExtensionArray.interpolate "
-            ".attrs .flags .base .data .ctypes .strides .obj .grouper "
-            ".to_sql .to_gbq .to_iceberg "
-            ".to_xarray .from_arrow ..win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
-            ".__array__ .calendar .construct_from_string .construct_array_type .register .kwds "
-            ".pyarrow_dtype .set_flags "
-            "Series.from_coo Timedelta.view TimedeltaArray.days_docstring "
+            ".base .data .ctypes .strides .obj .grouper "
+            ".to_gbq .to_iceberg "
+            ".to_xarray ..win_type .online .raise_on_error .exclusions .binner .buffers .ndarray .sp_index "
+            ".__array__ .construct_from_string .construct_array_type .register "
+            ".pyarrow_dtype "
+            "TimedeltaArray.days_docstring "
             "TimedeltaArray.seconds_docstring TimedeltaArray.microseconds_docstring "
             "TimedeltaArray.nanoseconds_docstring"
         ).split()
@@ -421,6 +541,7 @@ REVIEW = Review(
         "shape axes align factorize cut qcut reindex get_indexer_non_unique get_loc_level sortlevel as_tuple "
         "divmod rdivmod slice_locs slice_indexer get_slice_bound as_integer_ratio to_coo join".split()
     ),
+    private=PRIVATE,
     written=(
         "",
         "# Rows of itertuples: each call makes a class of its own, a tuple, in this module.",

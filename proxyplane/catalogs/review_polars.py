@@ -1,9 +1,9 @@
 """Hand decisions about polars.
 
-Left out on purpose: SQL (a table function of a query opens files, and names are looked up in the frames of the
-caller), plans that are read back (they unpickle functions), plugins and namespaces (shared libraries, classes of
-everybody), remote engines, lake and catalog formats, databases, the clipboard, sinks into partitions, `Config`,
-string caches, seeds and other state of the whole process, `show_graph`, `inspect`, `flags`. The categories of a
+Left out on purpose: statements with table functions (they open files), plans that are read back unless `exec` is
+granted (they unpickle functions), plugins and namespaces (shared libraries, classes of everybody), remote engines, lake
+and catalog formats, databases, the clipboard, sinks into partitions, string caches, seeds and other state of the whole
+process, `show_graph`, `inspect`. Options of `Config` are each session's own (`hosts/swapped.py`). The categories of a
 `Categorical` are one table for the whole process, so nothing that decodes numbers through it (`cat.to`, `Categories`)
 is described.
 """
@@ -14,9 +14,11 @@ import importlib
 from typing import Any
 
 from proxyplane.catalogs.generate import Review, TypeReview
+from proxyplane.hosts import polars_forms
 
 pl: Any = importlib.import_module("polars")  # by name: only the generator reads this table
 _selectors: Any = importlib.import_module("polars.selectors")
+importlib.import_module("polars.testing")  # a part of polars only once it is imported
 
 _EXPR = ("polars.expr.expr.Expr",)
 _DTYPE = ("polars.datatypes.classes.DataType",)
@@ -78,7 +80,11 @@ REVIEW = Review(
         TypeReview("polars:LazyFrame", hashable=False),
         TypeReview("polars:Series", hashable=False),
         TypeReview("polars:Expr", make=None, hashable=False),
-        TypeReview("polars.selectors:Selector", _EXPR, make=None, hashable=False),
+        TypeReview("polars.selectors:Selector", _EXPR, make=None),
+        TypeReview("polars:Config", make="compute state keeps replaced",
+                   only=frozenset((*polars_forms.OPTIONS, "restore_defaults", "__enter__", "__exit__", "__eq__"))),
+        TypeReview("polars:SQLContext", make="compute register_globals:never", hashable=False,
+                   only=frozenset("execute register register_many tables unregister __enter__ __exit__".split())),
         TypeReview("polars.expr.whenthen:When", make=None),
         TypeReview("polars.expr.whenthen:ChainedWhen", make=None),
         TypeReview("polars.expr.whenthen:Then", _EXPR, make=None, hashable=False),
@@ -111,18 +117,18 @@ REVIEW = Review(
     ),
     modules={
         "polars": (
-            "Catalog CompatLevel Config Categories CredentialProvider CredentialProviderAWS CredentialProviderAzure "
+            "Catalog CompatLevel Categories CredentialProvider CredentialProviderAWS CredentialProviderAzure "
             "CredentialProviderFunction CredentialProviderGCP Engine FileProviderArgs GPUEngine InMemoryEngine "
             "ParquetDecryptionProperties ParquetEncryptionProperties PartitionBy "
-            "RemoteEngine SQLContext ScanCastOptions "
+            "RemoteEngine ScanCastOptions "
             "StreamingEngine StringCache api build_info catalog collect_all_async config convert defer delete_iceberg "
             "disable_string_cache enable_string_cache from_torch functions "
             "get_extension_type interchange io jemalloc_conf "
             "override plugins read_clipboard read_database read_database_uri read_delta register_extension_type "
             "scan_arrow_c_stream scan_delta scan_external_reader scan_iceberg scan_lance scan_pyarrow_dataset "
-            "set_random_seed show_versions sql sql_expr string_cache "
+            "set_random_seed show_versions string_cache "
             "unregister_extension_type using_string_cache wrap_df "
-            "wrap_s from_dataframe"
+            "wrap_s"
         ).split(),
         "polars.selectors": ("only", *_selectors.__all__),
         "polars.exceptions": ("only", *_ERRORS),
@@ -135,12 +141,12 @@ REVIEW = Review(
     lines={
         "polars.col": "constant",
         "polars.testing": "module",
-        **{f"polars.{name}": _known("function compute source:path-read decryption:never", getattr(pl, name))
+        **{f"polars.{name}": _known("function compute source:source-read decryption:never", getattr(pl, name))
            for name in _READS},
-        **{f"polars.{name}": _known("function compute holds source:path-read decryption:never", getattr(pl, name))
+        **{f"polars.{name}": _known("function compute holds source:source-read decryption:never", getattr(pl, name))
            for name in _SCANS},
-        **{f"polars.{name}": "function compute fresh source:path-read" for name in _SCHEMAS},
-        **{f"polars.{name}": _known("function compute source:path-read engine:one-of(calamine|openpyxl) "
+        **{f"polars.{name}": "function compute fresh source:source-read" for name in _SCHEMAS},
+        **{f"polars.{name}": _known("function compute source:source-read engine:one-of(calamine|openpyxl) "
                                     "engine_options:never read_options:never", getattr(pl, name))
            for name in ("read_excel", "read_ods")},
         "polars.json_normalize": "function compute encoder:never",
@@ -148,6 +154,29 @@ REVIEW = Review(
            for name in (*_WRITES, *_FILES)},
         **{f"LazyFrame.{name}": _known(f"method compute {_SINK_RULES}", getattr(pl.LazyFrame, name))
            for name in _SINKS},
+        **{f"Config.{name}": "classmethod compute state keeps" for name in polars_forms.OPTIONS},
+        "Config.restore_defaults": "classmethod compute state",
+        "Config.__enter__": "compute state",
+        "Config.__exit__": "compute state",
+        "polars.sql": "function compute replaced query@0:polars-sql frames@2:scope !params",
+        "polars.sql_expr": "function compute fresh sql:polars-sql",
+        "SQLContext.execute": "method compute query:polars-sql",
+        "SQLContext.register": "method mutate compute",
+        "SQLContext.register_many": "method mutate compute",
+        "SQLContext.unregister": "method mutate compute",
+        "SQLContext.tables": "method compute fresh",
+        "SQLContext.__exit__": "mutate",
+        **{f"{kind}.sql": "method compute query:polars-sql" for kind in ("DataFrame", "LazyFrame", "Series")},
+        "DataFrame.serialize": "method reveal reveals=receiver file:path-write format:one-of(binary|json)",
+        "DataFrame.deserialize": "classmethod compute source:path-read format:one-of(binary|json)",
+        **{f"{kind}.serialize": "method reveal reveals=receiver file:path-write format:one-of(binary|json)"
+           for kind in ("LazyFrame", "ExprMetaNameSpace")},
+        **{f"{kind}.deserialize": "classmethod compute exec source:path-read format:one-of(binary|json)"
+           for kind in ("LazyFrame", "Expr")},
+        **{f"{kind}.show": "method compute speaks state reveals=display" for kind in ("DataFrame", "LazyFrame")},
+        "Series.flags": "property compute fresh",
+        "DataFrame.flags": "property compute fresh",
+        "Series.get_chunks": "method compute fresh",
         "DataFrame.glimpse": "method reveal reveals=receiver prints=return_type",
         "DataFrame.to_init_repr": "method reveal reveals=receiver",
         "Series.to_init_repr": "method reveal reveals=receiver",
@@ -172,6 +201,8 @@ REVIEW = Review(
         "polars.collect_all": "function compute fresh engine:one-of(auto|in-memory|streaming|cpu)",
         "polars.explain_all": "function compute",
         "Schema.to_arrow": "method compute",
+        **{f"Schema.{name}": "method compute mutate" for name in
+           ("clear", "move_to_end", "pop", "popitem", "setdefault", "update")},
         "ExprMetaNameSpace.tree_format": "method compute return_as_string:one-of(True)",
         "DataFrame.__getitem__": "compute fresh",
         "Series.__getitem__": "compute fresh",
@@ -185,9 +216,10 @@ REVIEW = Review(
     },
     absent=frozenset(
         (
-            ".sql .deserialize .serialize .inspect .show .show_graph .plot .style .to_jax .to_torch .flags .remote "
-            ".execute .collect_async .collect_batches .sink_batches .sink_delta .sink_iceberg .from_lazyframe_resolver "
-            ".write_clipboard .write_database .write_delta .write_iceberg .write_excel .get_chunks .lower_bound_ .ext "
+            "DataType.deserialize Schema.deserialize .inspect .show_graph .plot .style .to_jax .to_torch .remote "
+            "LazyFrame.execute .collect_async .collect_batches .sink_batches .sink_delta .sink_iceberg "
+            ".from_lazyframe_resolver "
+            ".write_clipboard .write_database .write_delta .write_iceberg .write_excel .lower_bound_ .ext "
             "ExprCatNameSpace.to CatNameSpace.to ExprCatNameSpace.physical CatNameSpace.physical Schema.fromkeys "
             "DataTypeExpr.inspect .lower_bound_"
         ).split()

@@ -10,6 +10,7 @@ signature cannot be read, so that no parameter rule could be applied to them, ha
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,19 @@ from proxyplane.catalogs.signatures import kind_word, positions_of, takes_keywor
 
 __all__ = ["Rules"]
 
-_KEYS: Final = ("modules", "types", "except", "mutate", "reveal", "params", "lines", "dynamic")
+_KEYS: Final = (
+    "modules",
+    "types",
+    "except",
+    "mutate",
+    "reveal",
+    "params",
+    "lines",
+    "dynamic",
+    "also",
+    "speaks",
+    "needs",
+)
 _READING: Final = (
     "__len__ __contains__ __iter__ __next__ __getitem__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __hash__ __bool__ "
     "__int__ __float__ __complex__ __index__ __round__ __reversed__ __neg__ __pos__ __invert__ __abs__ __call__ "
@@ -36,7 +49,9 @@ _OBJECTS: Final = _SHOWING | {"__eq__", "__ne__", "__hash__"}
 _SPECIAL: Final = frozenset(_READING) | _ARITHMETIC | _CHANGING | _SHOWING
 _CONTAINERS: Final[dict[type, str]] = {tuple: "builtins.tuple", dict: "builtins.dict", list: "builtins.list"}
 _SIGNED: Final = (types.FunctionType, types.BuiltinFunctionType, types.MethodType)
-_COMPILED: Final = ("cython_function_or_method", "_ArrayFunctionDispatcher")
+_COMPILED: Final = ("cython_function_or_method", "_ArrayFunctionDispatcher", "_Function")
+_SEEDS: Final = frozenset(("random_state", "seed"))
+"""Parameters of what draws from the generator of the process unless they are given."""
 _PLAIN: Final = (int, float, complex, str, bool, type(None))
 
 
@@ -60,7 +75,12 @@ class Rules:
         self.library = library
         self.modules = _texts(table, "modules")
         """Modules whose public members count."""
-        self._types = _texts(table, "types") or (f"{library}.*",)
+        self._tops = (library, *_texts(table, "also"))
+        """Packages that count as its own."""
+        self._types = _texts(table, "types") or tuple(f"{top}.*" for top in self._tops)
+        self._needs = _mapping(table, "needs")
+        """Module to another one, without which it lacks members."""
+        self._spoken = " speaks" if table.get("speaks") is True else ""
         self._except = _texts(table, "except")
         self._mutate = _texts(table, "mutate")
         self._reveal = _texts(table, "reveal")
@@ -68,22 +88,33 @@ class Rules:
         self._lines = _mapping(table, "lines")
         self.dynamic = table.get("dynamic")
         for name, line in self._lines.items():
-            parse(name, name.rpartition(".")[2], line)
+            parse(name, name.rpartition(".")[2], line.replace(" !known", ""))
         for name, action in self._params.items():
             parse(name, "f", f"function compute {name.replace('*', '_')}:{action}")
 
     def module_lines(self, name: str) -> dict[str, Entry] | None:
         """Lines of a module that the rules list; None for any other, or while it is not imported."""
+        lines = self.module_texts(name)
+        return (
+            None
+            if lines is None
+            else {member: parse(f"{name}.{member}", member, line) for member, line in lines.items()}
+        )
+
+    def module_texts(self, name: str) -> dict[str, str] | None:
+        """The same lines, as they would stand in a file."""
         module = sys.modules.get(name)
         if name not in self.modules or module is None:
             return None
-        lines: dict[str, Entry] = {}
+        if name in self._needs:
+            importlib.import_module(self._needs[name])
+        lines: dict[str, str] = {}
         listed: Iterable[str] = getattr(module, "__all__", None) or dir(module)
         children = (other.rpartition(".")[2] for other in self.modules if other.rpartition(".")[0] == name)
         for member in sorted({*listed, *children, *self._own_names(name)}):
             line = None if member.startswith("_") else self._module_line(name, member, module)
             if line is not None:
-                lines[member] = parse(f"{name}.{member}", member, line)
+                lines[member] = line
         return lines
 
     def _own_names(self, module: str) -> Iterator[str]:
@@ -114,7 +145,7 @@ class Rules:
         if type(value) in _PLAIN or self._is_own(type(value)):
             return "constant"
         if (isinstance(value, _SIGNED) or type(value).__name__ in _COMPILED) and self._is_own(value):
-            return self._with_params("function compute fresh joins", value, bound=True)
+            return self._with_params(f"function compute fresh joins{self._spoken}", value, bound=True)
         return None
 
     def type_lines(self, kind: type) -> tuple[dict[str, Entry], str | None, tuple[str, ...]] | None:
@@ -122,20 +153,34 @@ class Rules:
 
         None for a class of another library, or one that is left out.
         """
+        found = self.type_texts(kind)
+        if found is None:
+            return None
+        texts, builtin, inherits = found
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        lines = {member: parse(f"{name}.{member}", member, line) for member, line in texts.items()}
+        return lines, builtin, inherits
+
+    def type_texts(self, kind: type) -> tuple[dict[str, str], str | None, tuple[str, ...]] | None:
+        """The same, its lines as they would stand in a file."""
         name = f"{kind.__module__}.{kind.__qualname__}"
         if not self._is_own(kind) or not _matches(name, self._types) or self._left_out(name, kind.__name__):
             return None
-        lines: dict[str, Entry] = {}
+        lines: dict[str, str] = {}
         if issubclass(kind, BaseException):
             return lines, None, ("builtins.BaseException",)
         made = self._lines.get(f"{kind.__name__}.()", "compute")
         constructor = self._with_params(made, kind, bound=True)
         if constructor is not None and not self._left_out(f"{kind.__name__}.()", "()"):
-            lines["()"] = parse(f"{name}.()", "()", constructor)
+            lines["()"] = constructor
         for member in dir(kind):
             line = self._member_line(kind, member)
             if line is not None:
-                lines[member] = parse(f"{name}.{member}", member, line)
+                lines[member] = line
+        for name, line in self._lines.items():
+            owner, _, member = name.rpartition(".")
+            if "instance" in line.split() and any(base.__name__ == owner for base in kind.__mro__):
+                lines.setdefault(member, line)
         base = next((base for base in _CONTAINERS if issubclass(kind, base)), None)
         return lines, base.__name__ if base else None, (_CONTAINERS[base],) if base else ()
 
@@ -144,17 +189,15 @@ class Rules:
         owner = next((base for base in kind.__mro__ if member in vars(base)), None)
         if (member.startswith("_") and not special) or owner is None:
             return None
-        if not self._is_own(owner) and not (owner is object and member in _OBJECTS):
-            return None
         static = vars(owner)[member]
         if static is None:
             return None
-        for base in kind.__mro__:
-            hand = self._lines.get(f"{base.__name__}.{member}")
-            if hand is not None:
-                return self._with_params(hand, getattr(kind, member, static), bound=kind_word(static) == "classmethod")
-            if self._left_out(f"{base.__name__}.{member}", member):
-                return None
+        own = self._is_own(owner) or (owner is object and member in _OBJECTS)
+        hand = next((h for base in kind.__mro__ if (h := self._lines.get(f"{base.__name__}.{member}"))), None)
+        if hand is not None:
+            return self._with_params(hand, getattr(kind, member, static), bound=kind_word(static) == "classmethod")
+        if not own or any(self._left_out(f"{base.__name__}.{member}", member) for base in kind.__mro__):
+            return None
         if special:
             return self._special_line(member, static)
         word = kind_word(static)
@@ -167,7 +210,8 @@ class Rules:
         effect = "mutate compute" if _matches(member, self._mutate) else "compute"
         if _matches(member, self._reveal):
             effect = f"{effect} reveals=receiver"
-        line = f"{word} {effect} fresh joins"
+        drawing = "" if _SEEDS.isdisjoint(positions_of(kind, bound=True) or ()) else " random"
+        line = f"{word} {effect} fresh joins{self._spoken}{drawing}"
         return self._with_params(line, getattr(kind, member, static), bound=word == "classmethod")
 
     def _special_line(self, member: str, static: Any) -> str | None:
@@ -178,16 +222,18 @@ class Rules:
         if member == "__len__":
             return "read schema"
         if member == "__call__":
-            return self._with_params("compute fresh joins", static, bound=False)
+            return self._with_params(f"compute fresh joins{self._spoken}", static, bound=False)
         return "compute"
 
     def _with_params(self, line: str, value: Any, *, bound: bool) -> str | None:
         """The line with the rules for its parameters; None when the signature cannot be read."""
         places = positions_of(value, bound)
-        words = line.split()
+        words = [word for word in line.split() if word != "!known"]
         if places is None:
-            return line if "!known" in words or not _rules_needed(words) else None
+            return " ".join(words) if "!known" in line or not _rules_needed(words) else None
         passes_on = takes_keywords(value)
+        if words[0] not in ("constant", "module", "type", "property") and not _SEEDS.isdisjoint(places):
+            words.append("random")
         given = {word.partition(":")[0].partition("@")[0] for word in words if ":" in word}
         for name, action in self._params.items():
             if "*" in name:
@@ -204,7 +250,7 @@ class Rules:
 
     def _is_own(self, value: Any) -> bool:
         module = getattr(value, "__module__", None)
-        return type(module) is str and (module == self.library or module.startswith(f"{self.library}."))
+        return type(module) is str and module.partition(".")[0] in self._tops
 
 
 def _placed(word: str, places: dict[str, int | None]) -> str:

@@ -13,15 +13,19 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from proxyplane.decisions import Facts
 from proxyplane.errors import PolicyError
+from proxyplane.hosts.rows import RowFilter, matching
 
 __all__ = [
     "Adapter",
     "Carried",
     "carried",
     "column_names",
+    "displayed",
+    "extended",
     "facts",
     "family",
     "has_dynamic",
+    "is_database",
     "labels",
     "may_set",
     "names",
@@ -30,6 +34,8 @@ __all__ = [
     "shown",
     "singleton",
     "singleton_name",
+    "unshared",
+    "viewable",
 ]
 
 
@@ -67,8 +73,9 @@ class Adapter(Protocol):
 _LIBRARIES: Final = ("numpy", "pandas", "polars")
 """Libraries with an adapter of their own, which may have singletons."""
 _FIELDS: Final = ("sklearn", "scipy", "matplotlib")
-_ADAPTERS: Final = {**{name: name for name in _LIBRARIES}, **dict.fromkeys(_FIELDS, "fields")}
+_ADAPTERS: Final = {**{name: name for name in (*_LIBRARIES, "pyarrow")}, **dict.fromkeys(_FIELDS, "fields")}
 """Top-level module to the adapter for its types."""
+_DATABASES: Final = ("sqlite3", "sqlalchemy")
 _ABSENT: Final = object()
 _UNKNOWN: Final = Facts()
 _NOTHING: Final = Facts(0, 0, 0)
@@ -206,18 +213,28 @@ def _collect(library: str) -> None:
             _singletons.setdefault(id(value), (value, name))
 
 
-def project(value: Any, *, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) -> Any:
+def project(
+    value: Any,
+    *,
+    show: tuple[Any, ...] | None,
+    hide: tuple[Any, ...],
+    where: tuple[RowFilter, ...] = (),
+    whole: bool = False,
+) -> Any:
     """A frame rebuilt column by column in fresh memory, with only what may be seen. See `hosts.projection`.
 
     Args:
-        value: a `pandas.DataFrame`.
+        value: a frame of pandas or polars.
         show: the columns and named index levels that stay; None for all.
         hide: those that go.
+        where: conditions on rows; all must be true of those that stay.
+        whole: rebuild it also where everything may be seen.
 
     Raises:
-        PolicyError: not a frame, a name that matches nothing, or content that cannot be rebuilt.
+        PolicyError: not a frame, a name that matches nothing, a condition that cannot be evaluated, or content that
+            cannot be rebuilt.
     """
-    if show is None and not hide:
+    if show is None and not hide and not where and not whole:
         return value
     adapter = _adapter(value)
     if adapter is None:
@@ -225,7 +242,7 @@ def project(value: Any, *, show: tuple[Any, ...] | None, hide: tuple[Any, ...]) 
             f"show and hide need a DataFrame; this object is a {type(value).__name__}",
             hint="grant a DataFrame, or an object that holds only what may be seen",
         )
-    return adapter.project(value, show, hide)
+    return adapter.project(matching(value, where) if where else value, show, hide)
 
 
 def column_names(value: Any) -> tuple[Any, ...] | None:
@@ -255,10 +272,51 @@ def width(value: Any, *, displayed: bool = False) -> int | None:
     return found
 
 
+def unshared(value: Any) -> Any:
+    """A copy of an array, or of a tuple of arrays, that cannot be written: compiled code trusts the original."""
+    if isinstance(value, tuple):
+        return tuple(unshared(item) for item in value)
+    copied = value.copy()
+    copied.flags.writeable = False
+    return copied
+
+
+def displayed(value: Any) -> Facts:
+    """What the HTML of an object that is little more than its attributes shows; of everything else its repr."""
+    measure = getattr(_adapter(value), "displayed", None)
+    found: Facts = measure(value) if measure is not None else shown(value)
+    return found
+
+
+def viewable(value: Any, wanted: Any) -> bool:
+    """Whether the memory of an array may be read as another dtype or class: nothing in it but values, nor seen in it.
+
+    Args:
+        value: the array or scalar.
+        wanted: a dtype as numpy takes it, or a class of arrays.
+    """
+    judged = getattr(_adapter(value), "viewable", None)
+    return judged is not None and bool(judged(value, wanted))
+
+
 def index_labels(value: Any) -> tuple[Any, ...] | None:
     """The labels that an index holds, level by level, and its names; None for anything else."""
     adapter = _adapter(value)
     return adapter.index_labels(value) if adapter is not None else None
+
+
+def index_names(value: Any) -> tuple[Any, ...]:
+    """What the levels of a table's index are called; None for a level without a name."""
+    if type(value).__module__.partition(".")[0] != "pandas":
+        return ()
+    return tuple(getattr(getattr(value, "index", None), "names", ()))
+
+
+def ends(value: Any) -> tuple[Any, ...]:
+    """First and last label of a table's rows, as a summary of it shows them; none of rows that are only counted."""
+    found = getattr(_adapter(value), "ends", None)
+    labels: tuple[Any, ...] = found(value) if found is not None else ()
+    return labels
 
 
 def names(value: Any) -> list[str]:
@@ -271,6 +329,24 @@ def has_dynamic(value: Any, name: str) -> bool:
     """Whether `name` is one of `names(value)`."""
     adapter = _adapter(value)
     return adapter is not None and name.isidentifier() and not name.startswith("_") and adapter.has_dynamic(value, name)
+
+
+def is_database(value: Any) -> bool:
+    """Whether it leads to rows of a database: what one connection is given, another, or a cursor made before, shows."""
+    module = type(value).__module__
+    return type(module) is str and module.partition(".")[0] in _DATABASES
+
+
+def extended(kind: type, hooks: dict[str, Any], attributes: dict[str, Any]) -> Any:
+    """An object of the plane's own that host code takes for one of `kind`.
+
+    Args:
+        kind: a type whose catalog line says `extends`.
+        hooks: functions that it calls, by the name of the method.
+        attributes: plain values.
+    """
+    adapter: Any = importlib.import_module(f"proxyplane.hosts.{kind.__module__.partition('.')[0]}")
+    return adapter.extended(kind, hooks, attributes)
 
 
 def may_set(value: Any, name: str) -> bool:

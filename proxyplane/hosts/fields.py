@@ -22,23 +22,34 @@ _NOTHING: Final = Facts(0, 0, 0)
 _UNKNOWN: Final = Facts()
 _REFUSED: Final = frozenset(("memory", "input", "cachedir", "location"))
 """Parameters that name files: set when the object is made, where the catalog's rules look at them."""
-_RAW: Final = frozenset("data indices indptr row col coords offsets".split())
+_RAW: Final = frozenset("data indices indptr row col coords offsets rows".split())
 """Of a sparse matrix: compiled code reads memory where these say."""
+_MAX_DEPTH: Final = 10
 _HIDDEN: Final = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 
 
 def facts(value: Any) -> Facts:
-    """Of a result that is a tuple or dict what its items hold; else not known."""
+    """Of a result that is a tuple or dict what its items hold, of a sparse matrix what it stores; else not known."""
+    if type(value).__module__.startswith("scipy.sparse."):
+        return _sparse(value)
     if isinstance(value, dict):
         return facts_of(dict(value))
     return facts_of(tuple(value)) if isinstance(value, tuple) else _UNKNOWN
+
+
+def _sparse(value: Any) -> Facts:
+    stored, shape = getattr(value, "nnz", None), getattr(value, "shape", None)
+    if type(stored) is not int or type(shape) is not tuple or not shape:
+        return _UNKNOWN
+    return Facts(max(shape[0], 1), max(stored, shape[0], 1), None)
 
 
 def shown(value: Any) -> Facts:
     """Of an estimator the repr shows its parameters, of a result all that it holds."""
     parameters = getattr(type(value), "get_params", None)
     if parameters is None:
-        return facts(value) if isinstance(value, (dict, tuple)) else _UNKNOWN
+        known = isinstance(value, (dict, tuple)) or type(value).__module__.startswith("scipy.sparse.")
+        return facts(value) if known else _UNKNOWN
     rows = cells = 0
     for part in vars(value).values():
         if isinstance(part, _HIDDEN) or type(part).__module__.startswith(("sklearn.", "scipy.")):
@@ -48,6 +59,27 @@ def shown(value: Any) -> Facts:
             return _UNKNOWN
         rows, cells = max(rows, inner.rows), cells + (inner.cells or 0)
     return Facts(max(rows, 1), max(cells, 1), None)
+
+
+def displayed(value: Any, depth: int = 0) -> Facts:
+    """Of an estimator what its HTML shows: its parameters, and what a fit has found, in its parts too."""
+    if depth > _MAX_DEPTH:
+        return _UNKNOWN
+    rows = cells = 1
+    parts = [part for name, part in vars(value).items() if not name.startswith("_")]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, _HIDDEN) or part is None:
+            continue
+        if type(part) in (list, tuple):
+            parts.extend(part)
+            continue
+        nested = hasattr(type(part), "get_params") and type(part).__module__.startswith("sklearn.")
+        inner = displayed(part, depth + 1) if nested else facts_of(part)
+        if inner.rows is None:
+            return _UNKNOWN
+        rows, cells = max(rows, inner.rows), cells + (inner.cells or 0)
+    return Facts(rows, cells, None)
 
 
 def names(value: Any) -> list[str]:

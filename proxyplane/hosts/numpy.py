@@ -10,6 +10,7 @@ from proxyplane.decisions import Facts
 from proxyplane.errors import PolicyError
 from proxyplane.hosts import Carried
 from proxyplane.hosts import facts as facts_of
+from proxyplane.hosts.numpy_forms import gapless, meant
 
 SINGLETONS: Final = ("numpy.nan", "numpy.ma.masked")
 
@@ -98,9 +99,18 @@ def carried(value: Any) -> Carried | None:
 
 
 def labels(value: Any) -> tuple[Any, ...] | None:
-    """Field names of a structured array."""
-    fields = getattr(value if isinstance(value, np.dtype) else getattr(value, "dtype", None), "names", None)
-    return tuple(fields) if isinstance(value, (np.ndarray, np.void, np.dtype)) and fields else None
+    """Field names of a structured array with their titles, inner ones too."""
+    if not isinstance(value, (np.ndarray, np.void, np.dtype)):
+        return None
+    return tuple(_fields(value if isinstance(value, np.dtype) else value.dtype)) or None
+
+
+def _fields(dtype: Any) -> list[Any]:
+    found: list[Any] = []
+    for name in dtype.base.names or ():
+        field = dtype.base.fields[name]
+        found += [name, *field[2:], *_fields(field[0])]
+    return found
 
 
 def width(value: Any, displayed: bool = False) -> int | None:
@@ -111,6 +121,33 @@ def width(value: Any, displayed: bool = False) -> int | None:
     options = np.get_printoptions()
     cut = displayed and value.size > options["threshold"]
     return min(found, (2 * options["edgeitems"]) ** (value.ndim - 1) * len(value.dtype.names or (1,))) if cut else found
+
+
+def viewable(value: Any, wanted: Any) -> bool:
+    """Whether each byte of it is part of a value, before and after, and nothing but 0 and 1 becomes a truth value."""
+    wanted = meant(wanted)
+    if isinstance(wanted, type) and issubclass(wanted, np.ndarray):
+        return wanted in _ARRAYS
+    if isinstance(wanted, type):
+        if not issubclass(wanted, (int, float, complex, np.generic)):
+            return False
+    elif not isinstance(wanted, (str, list, tuple, np.dtype)):
+        return False
+    try:
+        described, dtype = np.dtype(wanted), value.dtype
+    except (TypeError, ValueError):  # as numpy will say itself
+        return True
+    if not (gapless(dtype) and gapless(described)):
+        return False
+    return not _has_bool(described) or dtype == described
+
+
+def _has_bool(dtype: Any) -> bool:
+    base = dtype.base
+    return any(_has_bool(base[name]) for name in base.names) if base.names else base.kind == "b"
+
+
+_ARRAYS: Final = (np.ndarray, np.matrix, np.recarray, np.ma.MaskedArray)
 
 
 def index_labels(value: Any) -> tuple[Any, ...] | None:

@@ -6,6 +6,7 @@ import datetime as dt
 import zoneinfo
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from proxyplane.decisions import Facts
@@ -195,6 +196,14 @@ def index_labels(value: Any) -> tuple[Any, ...] | None:
     return (*_flat(value), *_flat(value.names)) if isinstance(value, pd.Index) else None
 
 
+def ends(value: Any) -> tuple[Any, ...]:
+    """`info()` shows them: `Index: 3 entries, ann to cyd`."""
+    index = value if isinstance(value, pd.Index) else getattr(value, "index", None)
+    if not isinstance(index, pd.Index) or isinstance(index, pd.RangeIndex):
+        return ()
+    return (*_flat(index[:1]), *_flat(index[-1:]))
+
+
 def _flat(items: Any) -> list[Any]:
     return [part for item in items for part in (item if isinstance(item, tuple) else (item,))]
 
@@ -263,6 +272,36 @@ def _index_names(index: Any) -> list[str]:
     return [str(name) if name is not None else "" for name in index.names]
 
 
+class _Indexer(pd.api.indexers.BaseIndexer):  # type: ignore[misc]
+    """Windows whose bounds a function of the guest gives."""
+
+    def get_window_bounds(
+        self,
+        num_values: int = 0,
+        min_periods: int | None = None,
+        center: bool | None = None,
+        closed: str | None = None,
+        step: int | None = None,
+    ) -> tuple[Any, Any]:
+        """See `BaseIndexer`. Compiled code trusts the bounds, so none may lie outside of the values."""
+        hook = getattr(self, "hook", None)
+        if hook is None:
+            raise NotImplementedError
+        found = hook(num_values, min_periods, center, closed, step)
+        if type(found) is not tuple or len(found) != 2:
+            raise ValueError("get_window_bounds gives a tuple of two arrays: where each window starts and ends")
+        start, end = (np.array(part, dtype=np.int64).clip(0, num_values) for part in found)
+        if start.ndim != 1 or end.ndim != 1:
+            raise ValueError("get_window_bounds gives arrays of one dimension")
+        return start, end
+
+
+def extended(kind: type, hooks: dict[str, Any], attributes: dict[str, Any]) -> Any:
+    """See `hosts.extended`; of pandas' types `BaseIndexer` has hooks."""
+    size = attributes.get("window_size")
+    return _Indexer(window_size=size if type(size) is int else 0, hook=hooks.get("get_window_bounds"))
+
+
 def family(value: Any) -> tuple[Any, ...]:
-    """Frames share nothing that can be written through: pandas copies on write."""
-    return ()
+    """Frames share nothing that can be written through (copied on write); what an indexer writes is its frame."""
+    return (value.obj,) if type(value).__module__ == "pandas.core.indexing" and hasattr(value, "obj") else ()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import importlib
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +18,11 @@ from typing import Any, Final, Protocol
 __all__ = [
     "Figures",
     "PandasOptions",
+    "PolarsConfig",
     "Random",
+    "SklearnConfig",
     "Table",
+    "is_swapped_variable",
     "load_drawing",
     "printing",
     "reachable",
@@ -205,12 +210,165 @@ class Figures:
         """See `Table`."""
 
 
+class Contents:
+    """What a dict of the process holds, such as the converters that matplotlib asks.
+
+    Args:
+        place: the dict.
+    """
+
+    def __init__(self, place: dict[Any, Any]) -> None:
+        self._place = place
+        self._own: dict[Any, Any] | None = None
+        self._host: dict[Any, Any] | None = None
+
+    def enter(self) -> None:
+        """See `Table`."""
+        if self._own is not None:
+            self.watch()
+            self._put(self._own)
+
+    def watch(self) -> None:
+        """See `Table`."""
+        if self._host is None:
+            self._host = dict(dict.items(self._place))
+
+    def leave(self) -> None:
+        """See `Table`."""
+        before, self._host = self._host, None
+        if before is None:
+            return
+        now = dict(dict.items(self._place))
+        if self._own is not None or now != before:
+            self._own = now
+            self._put(before)
+
+    def _put(self, content: dict[Any, Any]) -> None:
+        dict.clear(self._place)
+        dict.update(self._place, content)
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return list((self._own or {}).values())
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+        if self._own is not None:
+            self._own = {key: value for key, value in self._own.items() if not unwanted(value)}
+
+
+_CONTENTS: Final = (
+    ("pandas.plotting._misc", "plot_params"),
+    ("matplotlib.units", "registry"),
+    ("pandas.plotting._matplotlib.converter", "_mpl_units"),
+)
+"""Dicts of the process in which sessions differ."""
+
+
+class PolarsConfig:
+    """`polars.Config`: environment variables, values inside the engine, and objects."""
+
+    def __init__(self) -> None:
+        self._config: Any = importlib.import_module("polars.config")
+        self._own = self._now()
+        self._host: tuple[dict[str, Any], ...] | None = None
+
+    def enter(self) -> None:
+        """See `Table`."""
+        self._host = self._now()
+        self._put(self._own)
+
+    def watch(self) -> None:
+        """See `Table`."""
+
+    def leave(self) -> None:
+        """See `Table`."""
+        if self._host is not None:
+            self._own, host, self._host = self._now(), self._host, None
+            self._put(host)
+
+    def _now(self) -> tuple[dict[str, Any], ...]:
+        config = self._config
+        variables = {name: os.environ.get(name) for name in config._POLARS_CFG_ENV_VARS}
+        inside = {name: value() for name, value in config._POLARS_CFG_DIRECT_VARS.items()}
+        return variables, inside, config._snapshot_runtime_vars()
+
+    def _put(self, values: tuple[dict[str, Any], ...]) -> None:
+        now = self._now()
+        if now == values:
+            return
+        for name, value in values[0].items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        for name, value in values[1].items():
+            if now[1][name] != value:
+                getattr(self._config.Config, name)(value)
+        self._config._restore_runtime_vars(values[2])
+        self._config.plr.config_reload_env_vars()
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return []
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+
+
+class SklearnConfig:
+    """scikit-learn's settings, which belong to a thread."""
+
+    def __init__(self) -> None:
+        self._config: Any = sys.modules["sklearn._config"]
+        self._own: dict[str, Any] = dict(self._config._get_threadlocal_config())
+        self._host: dict[str, Any] = {}
+        self._place: dict[str, Any] | None = None
+
+    def enter(self) -> None:
+        """See `Table`."""
+        self._place = self._config._get_threadlocal_config()
+        self._host = dict(self._place)
+        self._place.update(self._own)
+
+    def watch(self) -> None:
+        """See `Table`."""
+
+    def leave(self) -> None:
+        """See `Table`."""
+        if self._place is not None:
+            self._own = dict(self._place)
+            self._place.update(self._host)
+            self._place = None
+
+    def values(self) -> list[Any]:
+        """See `Table`."""
+        return []
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """See `Table`."""
+
+
+def is_swapped_variable(name: str) -> bool:
+    """Whether an environment variable holds an option that is swapped."""
+    config = sys.modules.get("polars.config")
+    return config is not None and name in config._POLARS_CFG_ENV_VARS
+
+
 def tables() -> Iterator[tuple[str, Callable[[], Table]]]:
     """The tables of the libraries that are loaded, by name."""
     if "pandas" in sys.modules:
         yield "pandas", PandasOptions
     if "matplotlib.pyplot" in sys.modules:
         yield "matplotlib", Figures
+    if "polars" in sys.modules:
+        yield "polars", PolarsConfig
+    if "sklearn._config" in sys.modules:
+        yield "sklearn", SklearnConfig
+    for module, name in _CONTENTS:
+        place: Any = getattr(sys.modules.get(module), name, None)
+        if place is not None:
+            yield f"{module}.{name}", functools.partial(Contents, place)
 
 
 def load_drawing() -> None:
@@ -218,6 +376,9 @@ def load_drawing() -> None:
     if "matplotlib.pyplot" not in sys.modules:
         with contextlib.suppress(ImportError):
             importlib.import_module("matplotlib.pyplot")
+    if "pandas" in sys.modules and "pandas.plotting._matplotlib" not in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("pandas.plotting._matplotlib")
 
 
 def printing(context: contextvars.Context) -> Any:

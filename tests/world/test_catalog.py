@@ -42,11 +42,11 @@ def test_a_member_has_the_effects_of_its_line(catalog: Catalog) -> None:
 
 
 DANGEROUS = {
-    pd.DataFrame: "attrs flags to_sql to_gbq to_xarray set_flags _mgr _data __array__",
-    pd.Series: "attrs flags to_sql __array__ __array_ufunc__ __reduce__",
-    np.ndarray: "base data ctypes strides tofile dump dumps setflags resize setfield getfield __array__ "
+    pd.DataFrame: "to_gbq to_xarray _mgr _data _values _constructor __array__",
+    pd.Series: "_values __array__ __array_ufunc__ __reduce__",
+    np.ndarray: "base data ctypes strides dump dumps setflags resize setfield getfield __array__ "
     "__array_interface__ __reduce__ __setstate__ __buffer__",
-    type(np.add): "__reduce__ resolve_dtypes",
+    type(np.add): "__reduce__",
     np.str_: "format format_map maketrans __mod__",
     str: "format format_map __mod__",
     types.FunctionType: "__globals__ __code__ __closure__ __call__",
@@ -68,16 +68,17 @@ def test_what_reaches_memory_or_the_world_is_not_catalogued(catalog: Catalog, ki
     [
         (
             "pandas",
-            "io core compat eval read_sql read_xml HDFStore",
+            "compat read_gbq test set_eng_float_format",
         ),
         (
             "numpy",
-            "load save savez memmap fromfile fromregex ctypeslib f2py bmat seterrcall nditer test",
+            "memmap ctypeslib f2py seterrcall nditer test",
         ),
         ("numpy.lib.stride_tricks", "as_strided"),
-        ("numpy.ma", "frombuffer empty core"),
+        ("numpy.ma", "frombuffer core"),
         ("numpy.random", "get_bit_generator set_bit_generator"),
-        ("pandas.api.extensions", "register_dataframe_accessor register_extension_dtype"),
+        ("pandas.core", "internals generic reshape"),
+        ("pandas.io", "common sql clipboard parsers pickle"),
         ("numpy.testing", "rundocs runstring tempdir measure assert_raises"),
     ],
 )
@@ -230,11 +231,11 @@ class Gauge:
 
 def test_an_unreviewed_version_counts_for_nothing(tmp_path: Path) -> None:
     """A catalog for other versions of a library is named as unreviewed and none of its lines applies."""
-    path = tmp_path / "pandas.toml"
-    path.write_text('library = "pandas"\nversions = "<1.0"\n[module.pandas]\nmerge = "function compute"\n')
+    path = tmp_path / "pytest.toml"
+    path.write_text('library = "pytest"\nversions = "<1.0"\n[module.pytest]\nskip = "function compute"\n')
     catalog = Catalog.load("builtins", extra=[path])
-    assert catalog.unreviewed == ("pandas",)
-    assert catalog.module("pandas") is None
+    assert catalog.unreviewed == ("pytest",)
+    assert catalog.module("pytest") is None
 
 
 @pytest.mark.parametrize(
@@ -243,10 +244,10 @@ def test_an_unreviewed_version_counts_for_nothing(tmp_path: Path) -> None:
         ('[module.m]\nf = "function compote"\n', "did you mean 'compute'"),
         ('[module.m]\nf = "function"\n', "names no effect"),
         ('[module.m]\nf = "compute"\n', "begins with one of"),
-        ("[module.m]\nf = 3\n", "got a int"),
+        ("[module.m]\nf = 3\n", "is a int"),
         ('[module.m]\nf = "function compute path@0:path-reed"\n', "unknown action"),
         ('[type."m.T"]\n"()" = "fresh"\n', "names no effect"),
-        ('[type."m.T"]\ncarries = "yes"\n', "carries is true or false"),
+        ('[type."m.T"]\ncarries = "yes"\n', "neither true nor false"),
         ('[type."m.T"]\ninherits = "x"\n', "list of type names"),
         ("[spells]\nx = 1\n", "unknown key 'spells'"),
         ("[module.m\n", "not TOML"),
@@ -262,9 +263,8 @@ def test_a_file_with_a_mistake_says_which_and_what_to_do(tmp_path: Path, text: s
 
 def test_a_table_that_inherits_a_stranger_is_an_error(tmp_path: Path) -> None:
     """`inherits` must name a table of a loaded catalog."""
-    catalog = written(tmp_path, f'[type."{__name__}.Gauge"]\ninherits = ["m.Nothing"]\nreset = "method mutate"\n')
     with pytest.raises(CatalogError, match=r"m\.Nothing"):
-        catalog.of(Gauge)
+        written(tmp_path, f'[type."{__name__}.Gauge"]\ninherits = ["m.Nothing"]\nreset = "method mutate"\n')
 
 
 def test_absent_takes_an_inherited_line_away(tmp_path: Path) -> None:

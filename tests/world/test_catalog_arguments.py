@@ -119,11 +119,18 @@ def test_plug_ins_are_unknown(member: str, kwargs: dict[str, Any]) -> None:
 
 
 def test_memory_of_somebody_else_is_unknown() -> None:
-    """`view(dtype)`, a scalar's too, and `ndarray(buffer=)` are refused; a plain view is not."""
+    """A view that would show padding, pointers or what is no truth value, and `ndarray(buffer=)`, are refused."""
     array = np.zeros(2)
-    assert Effect.UNKNOWN in expect(array, "view", "O").effects
-    assert Effect.UNKNOWN in expect(np.int64(1), "view", "O").effects
+    padded = np.zeros(2, dtype=np.dtype([("a", "i1"), ("b", "f8")], align=True))
+    for receiver, dtype in [
+        (array, "O"), (np.int64(1), "O"), (array, "?"), (padded, "u1"), (array, "V8"), (array, [("x", "O")]),
+        (np.zeros(2, dtype="g"), "u1"), (np.array([object()]), "i8"), (array, type), (array, np.memmap),
+    ]:  # fmt: skip
+        assert Effect.MEMORY in expect(receiver, "view", dtype).effects
     assert expect(array, "view").effects == {Effect.COMPUTE}
+    for dtype in ("i8", np.uint8, [("x", "f4"), ("y", "i4")], np.matrix, np.recarray, np.dtype("M8[ns]")):
+        assert expect(array, "view", dtype).effects == {Effect.COMPUTE}
+    assert expect(array, "view", "i8", np.matrix).effects == {Effect.COMPUTE}
     kind = CATALOG.of(np.ndarray)
     assert kind is not None
     assert kind.constructor is not None
@@ -166,7 +173,9 @@ def test_a_method_named_by_a_text_has_its_effects(receiver: Any, member: str, ar
     assert Effect.UNKNOWN in found.effects or (Effect.FS_WRITE, "p") in found.paths
 
 
-@pytest.mark.parametrize("name", ["to_sql", "plot", "_mgr", "__reduce__", "memmap", "fromfile", "load", "attrs"])
+@pytest.mark.parametrize(
+    "name", ["to_iceberg", "plot", "_mgr", "__reduce__", "memmap", "load", "save", "empty_like", "attrs"]
+)
 def test_a_text_that_names_what_is_not_catalogued_is_unknown(name: str) -> None:
     """A real member of pandas or numpy without a line, private ones included."""
     assert Effect.UNKNOWN in expect(FRAME, "agg", name).effects

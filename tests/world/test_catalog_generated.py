@@ -31,8 +31,8 @@ def test_the_files_are_as_generated() -> None:
 
 
 LEFT_OUT = {
-    pd.DataFrame: "attrs boxplot flags from_arrow hist plot set_flags style to_gbq to_iceberg to_sql to_xarray",
-    pd.Series: "attrs flags from_arrow hist plot set_flags to_sql to_xarray",
+    pd.DataFrame: "boxplot hist plot style to_gbq to_iceberg to_xarray",
+    pd.Series: "hist plot to_xarray",
     pd.Index: "",
     np.ndarray: "base ctypes data dump dumps getfield resize setfield setflags strides to_device tofile",
     pl.DataFrame: "deserialize flags plot serialize show sql style to_jax to_torch write_clipboard write_database "
