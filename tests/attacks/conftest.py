@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ import pandas as pd
 import pytest
 
 from proxyplane import ControlPlane, Policy
+
+from .planes import Planes
+from .world import World
 
 POLICY = """
 schema = 1
@@ -88,3 +92,32 @@ def sealed() -> Iterator[ControlPlane]:
         pytest.skip(f"this machine has no sealed tier: {error}")
     with plane:
         yield plane
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that the uid of guests could reach, were they not sealed."""
+    with tempfile.TemporaryDirectory(prefix="canaries") as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[socket.socket]:
+    """A port that nobody may connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@pytest.fixture
+def world(folder: Path, listener: socket.socket) -> World:
+    """Fresh canaries."""
+    return World(folder, listener.getsockname()[1], listener)
+
+
+@pytest.fixture(scope="module")
+def planes() -> Iterator[Planes]:
+    """All planes of this file."""
+    made = Planes()
+    yield made
+    made.close()
