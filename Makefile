@@ -1,6 +1,7 @@
 # make demo    an example agent over example data       make test    the whole suite
 # make lint    ruff and mypy                            make bench   the measurements
 # make fidelity  ordinary code beside native    make clean   everything that these made
+# make catalog   what the libraries offer, anew   make catalog-check   the catalog against reality
 
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +11,7 @@ STAMP  := $(VENV)/.installed
 # An interpreter that was removed or replaced leaves an environment that no longer starts: make it anew.
 $(shell test ! -e $(STAMP) || $(BIN)/python -c '' 2>/dev/null || rm -f $(STAMP))
 
-.PHONY: demo test lint bench fidelity clean
+.PHONY: demo test lint bench fidelity catalog catalog-check clean
 .DELETE_ON_ERROR:
 
 # `python -m`, not the scripts in bin: they hold absolute paths and would run another checkout after a copy.
@@ -27,6 +28,13 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+catalog: $(STAMP)
+	$(BIN)/python -m proxyplane.catalogs.generate
+
+catalog-check: $(STAMP)
+	$(BIN)/python -m proxyplane.catalogs.generate --check
+	$(BIN)/python -m tests.catalog.reality
 
 fidelity: $(STAMP)
 	$(BIN)/python -m benchmarks.fidelity

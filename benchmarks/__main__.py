@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-SUITES = ("getattr", "guest", "demo", "log", "policy", "proxy")
+SUITES = ("getattr", "guest", "demo", "log", "policy", "proxy", "http")
 
 
 def machine() -> dict[str, str]:

@@ -6,14 +6,18 @@ No declared effect, no call. No record, no result.
 # Imports go down only (tests/test_layers.py reads this map). `record` and `judgement` are siblings: neither imports
 # the other. The guest's files import the standard library, msgpack, each other, `transport.wire` and `errors`.
 #
-#   surfaces    cli loading guest __main__
+#   surfaces    cli loading guest seal reach hostcalls watchdog __main__ transport.http transport.client
+#               transport.mcp
+#               transport.chains
 #   plane       plane passage sessions conversation membrane lowering callables exceptions recording results warned
 #               subjects describe launch dispatch grants state display paths files folder access shelf amounts
-#               cooperative proxies underway judging showing finding
+#               cooperative proxies underway overheard judging showing finding sentinel sightings frozen desk
+#               approvals asking consequences rights contexts reloading redaction redacting
+#               reveals remote inward
 #   record      audit
 #   judgement   policies
-#   world       objects capabilities catalog catalogs hosts
-#   words       operations effects decisions errors clock transport.wire
+#   world       objects capabilities catalog catalogs hosts columns
+#   words       operations effects decisions errors clock identity transport.wire
 
 from __future__ import annotations
 
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from proxyplane.policies import Policy
     from proxyplane.results import RunError, RunResult
     from proxyplane.sessions import Session
+    from proxyplane.transport.client import connect, connect_async
 
 __version__: Final = "0.1.0"
 
@@ -88,6 +93,8 @@ __all__ = [
     "UnknownObject",
     "UnknownType",
     "__version__",
+    "connect",
+    "connect_async",
 ]
 
 _HOMES: Final = {
@@ -97,6 +104,8 @@ _HOMES: Final = {
     "RunError": "proxyplane.results",
     "RunResult": "proxyplane.results",
     "Session": "proxyplane.sessions",
+    "connect": "proxyplane.transport.client",
+    "connect_async": "proxyplane.transport.client",
 }
 """Where a public name comes from; all others are errors."""
 

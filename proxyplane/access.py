@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from proxyplane.catalogs.arguments import PATH_EFFECT, ended
 from proxyplane.catalogs.lines import Entry
 from proxyplane.decisions import Facts
 from proxyplane.effects import Effect
 from proxyplane.errors import Denied
 from proxyplane.files import READ_BYTES, Files, NotGranted, OpenFile, Place, open_again, position_after
 from proxyplane.folder import Folder
+from proxyplane.hosts.held import holds_open, path_of
 from proxyplane.operations import Operation
 from proxyplane.paths import printable
 from proxyplane.subjects import Subject
@@ -27,7 +29,6 @@ _REMOTE: Final = re.compile(r"(?:https?|ftp|s3|gs)://[^\x00-\x20]+", re.IGNORECA
 """URLs that name something elsewhere. (`file://` and `simplecache::` lead to this machine's files.)"""
 _PATHS: Final = (str, bytes, pathlib.PurePath)
 _DEPTH: Final = 4
-_PATH_ACTIONS: Final = frozenset({"path-read", "path-write", "path-look"})
 
 
 class Moved(NamedTuple):
@@ -114,13 +115,14 @@ class Access:
 
     # What host code gets
 
-    def given(self, operation: Operation, line: Entry | None, skipped: int) -> Operation:
+    def given(self, operation: Operation, line: Entry | None, skipped: int, receiver: Any = None) -> Operation:
         """The operation with what leads to the pinned files in place of the agent's paths.
 
         Args:
             operation: as the agent asked it.
             line: what says which arguments are paths.
             skipped: positional arguments before the first that the line counts.
+            receiver: the object itself, which may hold a file open.
 
         Raises:
             OSError: a file cannot be given, as natively.
@@ -129,7 +131,9 @@ class Access:
         named = dict(operation.kwargs)
         for param in line.params if line is not None else ():
             action = param.action
-            if action in _PATH_ACTIONS:
+            if param.name == "self":
+                self._replaced(receiver, action)
+            elif action in PATH_EFFECT:
                 at = None if param.position is None else param.position + skipped
                 if at is not None and at < len(given):
                     given[at] = self._replaced(given[at], action)
@@ -149,10 +153,14 @@ class Access:
         return operation._replace(args=tuple(given), kwargs=named)
 
     def _replaced(self, value: Any, action: str) -> Any:
-        if isinstance(value, _PATHS):
-            text = os.path.expanduser(os.fsdecode(value))
-            effect = {"path-read": Effect.FS_READ, "path-write": Effect.FS_WRITE}.get(action, Effect.READ)
-            place = self.places.get((effect, text))
+        if action == "source-read" and type(value) in (list, tuple):
+            return type(value)([self._replaced(item, action) for item in value])
+        if holds_open(value):  # its file was given when it was opened
+            place = self.places.get((PATH_EFFECT[action], path_of(value) or ""))
+            self._used.update(() if place is None else (place,))
+        elif isinstance(value, _PATHS):
+            text = os.path.expanduser(os.fsdecode(ended(action, value)))
+            place = self.places.get((PATH_EFFECT[action], text))
             if place is not None:
                 self._used.add(place)
                 found = place if self._folder else self._staged(place)
@@ -234,6 +242,10 @@ class Access:
         else:
             self.release()
         return moved
+
+    def reaches(self, path: str) -> bool:
+        """Whether an absolute path leads to what host code was given."""
+        return any(path == staged or path.startswith(f"{folder}/") for folder, staged, _ in self._stages)
 
     def release(self) -> None:
         """Take back what host code was given, without a look at it; idempotent."""

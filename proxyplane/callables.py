@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import keyword
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -24,14 +28,66 @@ class GuestCallable:
         self.__qualname__ = name
         self.__doc__ = doc
 
+    def sign(self, text: str) -> None:
+        """Carry the parameters of the agent's function as data: some libraries count them.
+
+        Args:
+            text: as the guest wrote it. What is not plainly a list of names is no signature.
+        """
+        found = signature_of(text)
+        if found is not None:
+            self.__signature__ = found
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(self._number, args, kwargs)
+
+    def __deepcopy__(self, memo: object) -> GuestCallable:
+        return self  # as a function natively
 
     def __repr__(self) -> str:
         return f"<guest function {self.__name__}>"
 
     def __reduce__(self) -> NoReturn:
         raise GuestError("a guest function cannot be pickled")
+
+
+_PARAMETER = re.compile(r"(\*{0,2})([^\W\d]\w*)?(=(?:\.\.\.|None|True|False|-?[\d.e+-]+|'[^'\\]*'))?(?:, |$)")
+_MOST_PARAMETERS = 100
+
+
+def signature_of(text: str) -> inspect.Signature | None:
+    """The signature that a guest describes as `(x, a=1, *args, b=..., **rest)`; None where it describes none."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return None
+    text, at = text[1:-1], 0
+    kind: Any = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    found: list[inspect.Parameter] = []
+    while at < len(text) and len(found) < _MOST_PARAMETERS:
+        part = _PARAMETER.match(text, at)
+        if part is None or part.end() == at:
+            return None
+        at = part.end()
+        stars, name, default = part.groups()
+        if stars == "*":
+            kind = inspect.Parameter.KEYWORD_ONLY
+            if name is None:
+                continue
+        if name is None or keyword.iskeyword(name):
+            return None
+        here = {"*": inspect.Parameter.VAR_POSITIONAL, "**": inspect.Parameter.VAR_KEYWORD}.get(stars, kind)
+        given = {"default": _default(default[1:])} if default else {}
+        found.append(inspect.Parameter(name, here, **given))
+    try:
+        return inspect.Signature(found)
+    except ValueError:  # twice the same name, or an order that Python does not have
+        return None
+
+
+def _default(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return ...
 
 
 class MediatedCallable:
@@ -45,9 +101,14 @@ class MediatedCallable:
         self._call = call
         self.__name__ = name
         self.__qualname__ = name
+        self.stands_for: type | None = None
+        """The type that it is called for, for what only wants to know which one is meant."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(args, kwargs)
+
+    def __deepcopy__(self, memo: object) -> MediatedCallable:
+        return self
 
     def __repr__(self) -> str:
         return f"<mediated {self.__name__}>"

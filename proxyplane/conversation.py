@@ -48,8 +48,8 @@ class Output:
         self._kept = 0
         self._cut = 0
 
-    def write(self, text: str) -> None:
-        """Keep the text, as far as the bound allows."""
+    def write(self, text: str) -> str:
+        """Keep the text, as far as the bound allows; what was kept."""
         room = self._limit - self._kept
         if len(text) > room:
             self._cut += len(text) - room
@@ -57,6 +57,7 @@ class Output:
         if text:
             self._parts.append(text)
             self._kept += len(text)
+        return text
 
     def text(self) -> str:
         """All of it."""
@@ -81,6 +82,8 @@ class Conversation:
         self.stdout = Output(limits.output_chars)
         self.stderr = Output(limits.output_chars)
         self.displays = Displays()
+        self.printed: Callable[[int, str], None] | None = None
+        """Told what the guest prints, as it comes: 1 or 2 for standard output or error, and the text."""
         self._limits = limits
         self._perform = perform
         self._channel = Channel(process.sock, frame_bytes=limits.frame_bytes)
@@ -134,6 +137,11 @@ class Conversation:
         self._channel.deadline = deadline
         # Only where the other end can run at the same time (measured: 5 ms an operation where it cannot).
         self._channel.spins = self.spins = SPINS if len(os.sched_getaffinity(0)) > 1 else 0
+
+    def extend(self, seconds: float) -> None:
+        """The guest had to wait for a person: that time is not its own."""
+        if self._channel.deadline is not None:
+            self._channel.deadline += seconds
 
     def next_id(self) -> int:
         """An id for something that the host asks."""
@@ -219,7 +227,9 @@ class Conversation:
     def _print(self, message: list[Any]) -> None:
         if len(message) != 3 or message[1] not in (1, 2) or type(message[2]) is not str:
             raise ProtocolError("output that is not a stream and a text")
-        (self.stdout if message[1] == 1 else self.stderr).write(message[2])
+        kept = (self.stdout if message[1] == 1 else self.stderr).write(message[2])
+        if kept and self.printed is not None:
+            self.printed(message[1], kept)
 
     def forget(self, number: int) -> None:
         """The host no longer holds this guest function; the guest is told with the next question."""

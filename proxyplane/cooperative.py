@@ -77,7 +77,7 @@ def special_line(held: Held, verb: str, member: str) -> Entry | None:
     if verb == "getattr":
         if member == "__wrapped__":
             return _HANDED_OUT
-        if member == "__class__":
+        if member == "__class__" or (member == "__bases__" and isinstance(held.value, type)):
             return _TYPE_FACT
         if member in _NAMES and _of_the_type(held.value, member):
             return _TYPE_FACT
@@ -153,13 +153,18 @@ def _rendered(target: Any, args: tuple[Any, ...]) -> tuple[str, str]:
     return ("text/html", text) if type(text) is str else ("text/plain", repr(target))
 
 
+def _bases(target: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    entries = None if isinstance(target, type) else getattr(target, "__mro_entries__", None)
+    return (target,) if entries is None else tuple(entries(*args))
+
+
 def _as_array(target: Any, args: tuple[Any, ...]) -> Any:
     return sys.modules["numpy"].array(target, *args, copy=True)
 
 
 _LOWER: Final[dict[tuple[str, str | None], Callable[[Any, tuple[Any, ...]], Any]]] = {
     ("getattr", "__wrapped__"): lambda target, args: target,
-    ("call", "__mro_entries__"): lambda target, args: (target,),
+    ("call", "__mro_entries__"): _bases,
     ("call", "__dir__"): lambda target, args: dir(target),
     ("call", "__copy__"): lambda target, args: copy.copy(target),
     ("call", "__deepcopy__"): lambda target, args: copy.deepcopy(target, *args),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from proxyplane import hosts
-from proxyplane.decisions import Facts, Request
+from proxyplane.decisions import Decision, Facts, Request
 from proxyplane.effects import Effect
 from proxyplane.objects import Held
 
@@ -35,7 +35,7 @@ class Reference:
         return f"<Reference {self.handle} to {self.type}, version {self.version}>"
 
 
-def verdict(session: Session, held: Held, verb: str, member: str, line: Entry) -> str:
+def right(session: Session, held: Held, verb: str, member: str, line: Entry) -> Decision:
     """What the policy says of a member when nothing is known of the amounts yet; nothing is recorded or charged."""
     effects = line.effects or frozenset({Effect.READ})
     if line.reveals is not None and "schema" not in line.flags:
@@ -43,7 +43,7 @@ def verdict(session: Session, held: Held, verb: str, member: str, line: Entry) -
     request = Request(
         session.agent, "guest", verb, member, held.type_name, held.roots, held.labels, frozenset(effects), Facts()
     )
-    return session.plane.policy.could_reveal(request).verdict
+    return session.plane.policy.could_reveal(request)
 
 
 def _members(session: Session, held: Held) -> dict[str, tuple[str, Entry]]:
@@ -52,13 +52,14 @@ def _members(session: Session, held: Held) -> dict[str, tuple[str, Entry]]:
     return {
         name: ("call" if line.kind in ("method", "classmethod") else "getattr", line)
         for name, line in held.kind.members.items()
+        if not name.startswith("_")
     }
 
 
 def describe(session: Session, held: Held) -> dict[str, Any]:
     """Type, version, schema, dynamic names and members of an object, as far as this session may know them."""
     members = {
-        name: {"effects": sorted(line.effects), "verdict": verdict(session, held, verb, name, line)}
+        name: {"effects": sorted(line.effects), **_told(right(session, held, verb, name, line))}
         for name, (verb, line) in _members(session, held).items()
     }
     return {
@@ -71,12 +72,22 @@ def describe(session: Session, held: Held) -> dict[str, Any]:
     }
 
 
+def _told(decision: Decision) -> dict[str, Any]:
+    """The verdict, and unless it is a plain yes the rule and why."""
+    if decision.verdict == "allow":
+        return {"verdict": "allow"}
+    why = decision.reason or decision.hint
+    if decision.verdict == "ask":
+        why = f"a person must approve it{f': {why}' if why else ''}"
+    return {"verdict": decision.verdict, "rule": decision.rule, "why": why}
+
+
 def list_attrs(session: Session, held: Held) -> list[str]:
     """Members that could be allowed, then dynamic names (columns), each once, sorted within their kind."""
     usable = sorted(
         name
         for name, (verb, line) in _members(session, held).items()
-        if verdict(session, held, verb, name, line) != "deny"
+        if right(session, held, verb, name, line).verdict != "deny"
     )
     dynamic = hosts.names(held.value) if held.kind is not None and held.kind.dynamic else []
     return usable + sorted(set(dynamic) - set(usable))

@@ -22,12 +22,13 @@ from proxyplane.errors import (
     ProxyPlaneError,
 )
 from proxyplane.exceptions import rebuild, rebuild_warning
-from proxyplane.membrane import CALLED, Arguments
+from proxyplane.membrane import CALLED, Arguments, Membrane
 from proxyplane.objects import Held
 from proxyplane.operations import Operation, Origin
 from proxyplane.passage import Outcome, Raised
 from proxyplane.subjects import Subject
 from proxyplane.transport.wire import Kind, Tag
+from proxyplane.underway import Written
 from proxyplane.warned import Heard
 
 if TYPE_CHECKING:
@@ -37,10 +38,18 @@ __all__ = ["Dispatch"]
 
 
 _PLAIN_LABELS = (int, float, bool)
+_MOST_LABELS = 200
+"""Longer lists are data."""
+_MOST_KNOWN = 5_000
+"""Texts of one session that count as its own. A label or a word of an error that is among them crosses without
+`reveal`, so that whoever could send all codes of four digits would be told the cell."""
 
 
 class Dispatch:
     """Turns one session's request frames into operations, and outcomes into answers."""
+
+    membrane: Membrane
+    """What it crosses; set once, when the session has made it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -53,7 +62,7 @@ class Dispatch:
     def perform(self, exchange: Exchange, message: list[Any]) -> list[Any]:
         """Answer one request frame with one frame."""
         session = self._session
-        membrane, table = session.membrane, session.table
+        membrane, table = self.membrane, session.table
         _, number, verb, target, member, args, kwargs, line, releases = message
         if releases:
             table.release(releases)
@@ -75,8 +84,8 @@ class Dispatch:
                 operation = display.settled(session, operation)
             exchange.operation = operation
             outcome = session.plane.handle(operation)
-            if outcome.bundles and session.conversation is not None:
-                session.conversation.displays.add(outcome.bundles)
+            if outcome.bundles:
+                self.display(outcome.bundles)
             wire = self.encode(outcome, operation)
             reply = [Kind.RESULT, number, wire, membrane.news()]
             if outcome.printed or outcome.written or outcome.heard:
@@ -101,10 +110,15 @@ class Dispatch:
                 table.unpin(pinned)
         return reply
 
+    def display(self, bundles: list[dict[str, Any]]) -> None:
+        """Keep what an operation displayed for the result of the run."""
+        if self._session.conversation is not None:
+            self._session.conversation.displays.add(bundles)
+
     def _decode(self, verb: str, member: str | None, args: Any, kwargs: Any) -> Arguments:
         """The arguments; one that may not cross is a refusal, and recorded as one."""
         try:
-            return self._session.membrane.decode(args, kwargs)
+            return self.membrane.decode(args, kwargs)
         except Denied as error:
             self._session.refused(verb, member, error)
             raise
@@ -147,19 +161,19 @@ class Dispatch:
         def made(held: Held) -> None:
             held.roots, held.labels, held.inputs = subject.roots, subject.labels, subject.handles
             held.made_by, held.schema, held.sized = operation.id, schema, subject.sized
+            if subject.columns is not None:
+                held.columns = subject.columns if held.value is outcome.value else subject.columns.flat
             held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
             if operation.verb == "getattr":
-                member = self._session.membrane.member_of(
-                    self._session.table.get(operation.target), operation.member or ""
-                )
+                member = self.membrane.member_of(self._session.table.get(operation.target), operation.member or "")
                 if member is not None and member.kind in CALLED:  # what a property gives is no function
-                    held.entry = member
+                    held.entry, held.plain = member, False  # what a call of it does, its type does not say
 
         if operation.verb == "next":
             finished, items = outcome.value
-            encoded = [self._session.membrane.encode(item, outcome.fresh, made) for item in items]
+            encoded = [self.membrane.encode(item, outcome.fresh, made) for item in items]
             return [Tag.TUPLE, finished, [Tag.LIST, *encoded]]
-        return self._session.membrane.encode(outcome.value, outcome.fresh, made, show=outcome.show)
+        return self.membrane.encode(outcome.value, outcome.fresh, made, show=outcome.show)
 
     def hold(self, value: Any, made_by: bytes, subject: Subject) -> Held:
         """The entry of an object that the host made for the guest, with its lineage when it is new."""
@@ -167,6 +181,7 @@ class Dispatch:
         if new:
             held.roots, held.labels, held.inputs, held.made_by = subject.roots, subject.labels, subject.handles, made_by
             held.sized = subject.sized
+            held.columns = None if subject.columns is None else subject.columns.flat
         return held
 
     def knows(self, label: Any) -> bool:
@@ -176,10 +191,11 @@ class Dispatch:
         return label is None or (type(label) in _PLAIN_LABELS and label in self._session.grants.known)
 
     def learn(self, found: Arguments) -> None:
-        """Texts that the guest sends are texts that it has."""
+        """Texts that the guest sends are texts that it has: labels, not lists of guesses at what cells hold."""
         known = self._session.grants.known
-        for value in self._session.table.sent_by_guest((*found.args, *found.kwargs, *found.kwargs.values())):
-            if type(value) is str and len(value) <= 64 and len(known) < 100_000:
+        sent = (*found.args, *found.kwargs, *found.kwargs.values())
+        for value in self._session.table.sent_by_guest(sent, longest=_MOST_LABELS):
+            if type(value) is str and len(value) <= 64 and len(known) < _MOST_KNOWN:
                 known.add(value)
 
     def _add_sides(self, reply: list[Any], outcome: Outcome, operation: Operation) -> None:
@@ -188,10 +204,15 @@ class Dispatch:
         if outcome.heard:
             sent = (operation.member, *operation.args, *operation.kwargs, *operation.kwargs.values())
             more["warned"] = self._warnings(outcome.heard, self._session.table.sent_by_guest(sent))
-            reply[3] = [*reply[3], *self._session.membrane.news()]
+            reply[3] = [*reply[3], *self.membrane.news()]
         if outcome.written:
-            more["written"] = [list(buffer) for buffer in outcome.written]
+            more["written"] = [self._filled(buffer) if type(buffer.content) is list else list(buffer)
+                               for buffer in outcome.written]  # fmt: skip
         reply += [outcome.printed, more]
+
+    def _filled(self, of_agent: Written) -> list[Any]:
+        """A list of the agent that host code has written into, as it crosses."""
+        return [of_agent.at, self.membrane.encode(of_agent.content, True), of_agent.position]
 
     def _warnings(self, heard: list[Heard], own: Iterable[Any]) -> list[list[Any]]:
         """Category (built-in name or type id) and text of each warning."""
@@ -201,7 +222,7 @@ class Dispatch:
                 text = rebuild_warning(str(message), codes, own, self.knows_word)
             except Exception:  # a warning whose own text fails
                 text = ""
-            named = kind.__name__ if kind.__module__ == "builtins" else self._session.membrane.type_id(kind)
+            named = kind.__name__ if kind.__module__ == "builtins" else self.membrane.type_id(kind)
             found.append([named, text])
         return found
 
@@ -210,7 +231,7 @@ class Dispatch:
         if rebuilt.token is not None:
             return {"code": "callback_raised", "args": [rebuilt.token], "message": rebuilt.message}
         kind = rebuilt.type
-        named: Any = kind.__name__ if kind.__module__ == "builtins" else self._session.membrane.type_id(kind)
+        named: Any = kind.__name__ if kind.__module__ == "builtins" else self.membrane.type_id(kind)
         return {"code": "raised", "type": named, "args": list(rebuilt.args), "message": rebuilt.message}
 
     def knows_word(self, word: str) -> bool:
@@ -220,6 +241,11 @@ class Dispatch:
     # Callbacks
 
     def guest_callable(self, number: int, name: str, doc: Any) -> GuestCallable:
+        """What stands for a function of the agent in host code; the same one as long as the host keeps it.
+
+        Raises:
+            ProtocolError: more of them are alive than the limit allows.
+        """
         found = self._callables.get(number)
         if found is None:
             if len(self._callables) >= self._session.plane.limits.callables:
@@ -250,10 +276,12 @@ class Dispatch:
             (*cause.inputs, *self._others(performing)),
         )
         outcome = self._session.plane.handle(operation)
+        args, kwargs = outcome.value  # redacted, maybe
 
         def made(new: Held) -> None:
             new.roots, new.labels, new.inputs = outcome.subject.roots, outcome.subject.labels, outcome.subject.handles
             new.made_by, new.schema, new.sized = operation.id, outcome.schema, outcome.subject.sized
+            new.columns = None if outcome.subject.columns is None else outcome.subject.columns.flat
 
         membrane = self._session.membrane
 
@@ -299,6 +327,7 @@ class Dispatch:
         return tuple(h for e in performing[1:] for h in (e.operation.target, *e.operation.inputs))
 
     def mediate(self, held: Held, member: str | None, name: str) -> MediatedCallable:
+        """What stands for a host callable among the arguments: each call of it by host code is an operation."""
         cause, line = self._deciding, None
 
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -330,6 +359,7 @@ class Dispatch:
                 # What it gave goes into the result of the operation around it, and takes its lineage along.
                 made = Held(performing[0].operation.target, None, None)
                 made.roots, made.labels = outcome.subject.roots, outcome.subject.labels
+                made.sized = outcome.subject.sized
                 performing[0].returned.append(made)
             return outcome.value
 

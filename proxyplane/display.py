@@ -78,7 +78,12 @@ class Displays:
 
 def is_rich(kind: type) -> bool:
     """Whether instances have more to show than text."""
-    return _is(kind, *_FIGURE) or any(_is(kind, *known) for known in _HTML)
+    return _is(kind, *_FIGURE) or any(_is(kind, *known) for known in _HTML) or _is_estimator(kind)
+
+
+def _is_estimator(kind: type) -> bool:
+    base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
+    return isinstance(base, type) and issubclass(kind, base) and kind.__module__.startswith("sklearn.")
 
 
 def _is(kind: type, module: str, name: str) -> bool:
@@ -105,7 +110,10 @@ def displays(line: Entry | None) -> bool:
 def measured(line: Entry | None, value: Any) -> Facts:
     """Rows and cells that displaying a value shows: those of its repr; of a figure the points that it draws."""
     if line is RICH:
-        return _drawn(value) if _is(type(value), *_FIGURE) else hosts.shown(value)
+        if _is(type(value), *_FIGURE):
+            return _drawn(value)
+        rows = hosts.displayed(value) if _is_estimator(type(value)) else hosts.shown(value)
+        return rows if rows.rows is not None else hosts.shown(value)
     each = [_drawn(figure) for figure in _open_figures()]
     if any(facts.rows is None for facts in each):
         return Facts()
@@ -171,8 +179,9 @@ def bundle(value: Any) -> dict[str, Any]:
     kind = type(value)
     if _is(kind, *_FIGURE):
         found["image/png"] = base64.b64encode(_png(value)).decode("ascii")
-    elif is_rich(kind):
-        html = value._repr_html_()
+    elif is_rich(kind) and not (_is_estimator(kind) and hosts.displayed(value).rows is None):
+        show = getattr(value, "_repr_html_", None)  # scikit-learn's setting `display` can say that there is none
+        html = show() if show is not None else None
         if html is not None:
             found["text/html"] = html
     return found

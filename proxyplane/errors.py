@@ -35,6 +35,7 @@ Messages never contain values of guarded objects.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 __all__ = [
@@ -112,6 +113,20 @@ class BudgetExceeded(Denied):
     code = "budget_exceeded"
     http_status = 429
     mcp_error = -32003
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        effect: str = "",
+        rule: str | None = None,
+        reason: str = "",
+        hint: str = "",
+        budget: str = "",
+    ) -> None:
+        super().__init__(message, effect=effect, rule=rule, reason=reason, hint=hint)
+        self.budget = budget
+        """The budget's name."""
 
 
 class ApprovalRejected(Denied):
@@ -205,25 +220,46 @@ class PolicyError(ProxyPlaneError, ValueError):
         file: name of the file, or `<policy>` for a text.
         line: 1-based line, when known.
         hint: what to do, such as `did you mean "reveal"?`.
+        others: further faults of the same file, told with this one.
     """
 
     code = "policy"
     http_status = 422
     mcp_error = -32030
 
-    def __init__(self, message: str, *, file: str = "<policy>", line: int | None = None, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str = "<policy>",
+        line: int | None = None,
+        hint: str = "",
+        others: Iterable[PolicyError] = (),
+    ) -> None:
         where = f"{file}:{line}" if line else file
-        super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
+        self.problems: tuple[PolicyError, ...] = (self, *others)
+        """Every fault of the file, from its top."""
+        first = f"{where}: {message}" + (f" ({hint})" if hint else "")
+        super().__init__("\n".join([first, *map(str, self.problems[1:])]))
         self.file = file
         self.line = line
         self.hint = hint
 
 
 class CatalogError(ProxyPlaneError, ValueError):
-    """A catalog file that cannot be used."""
+    """A catalog file that cannot be used.
+
+    Args:
+        message: what is wrong, one mistake on each line.
+        mistakes: the same, one by one.
+    """
 
     code = "catalog"
     mcp_error = -32031
+
+    def __init__(self, message: str, mistakes: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes) or (message,)
 
 
 class ProtocolError(ProxyPlaneError):

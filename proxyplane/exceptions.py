@@ -9,15 +9,18 @@ escapes: exceptions are the oldest hole in every membrane.)
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import math
 import os
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Rebuilt", "rebuild", "rebuild_warning"]
+__all__ = ["Rebuilt", "rebuild", "rebuild_warning", "sizes_in"]
 
 _WORD = re.compile(r"[A-Za-z_][\w]*|[^\sA-Za-z_]+|\s+")
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -25,6 +28,13 @@ _WORDS_CHARS = 200
 """An argument up to this length also lends its single words."""
 _ALONE_BEFORE, _ALONE_AFTER = r"(?<![^\s'\"()\[\]{}<>,:;=])", r"(?![^\s'\"()\[\]{}<>,:;=.!?]|[.!?]\S)"
 """What may stand beside an own argument: space, quotes, brackets, the punctuation of a sentence."""
+_CALLED = re.compile(
+    r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*\(\) "
+    r"(takes (exactly |at most |at least |from \d{1,2} to )?\d{1,2} positional arguments?"
+    r"( but \d{1,3} (was|were) given)?"
+    r"|missing \d{1,2} required (positional|keyword-only) arguments?: '\w+'(,? (and )?'\w+')*)"
+)
+"""What Python says of a call that does not fit: names of functions and parameters, and how many there are."""
 _MAX_TEXT = 2_000
 _DROPPED = "…"
 
@@ -54,8 +64,10 @@ _COMPILED = frozenset(
     select selected selector setting sort specify strict struct supertype this try unit units unsupported valid
     Boolean Categorical Date Datetime Duration Expr Float32 Float64 Int16 Int32 Int64 Int8 LazyFrame Null Object String
     Struct Time UInt16 UInt32 UInt64 UInt8 Utf8
+    base between but contain contains core day did different gufunc hour input interval minute month position second
+    signature size takes year 10: 1..12 1..12: 1..31 0..23 0..59 [0, 0, 1, (n?,k),(k,m?)->(n?,m?) (n?,k),(k)->(n?)
     """.split()
-)
+) | frozenset(name.lower() for name in dir(builtins) if name.endswith(("Error", "Exception", "Warning")))
 
 
 class Rebuilt(NamedTuple):
@@ -79,11 +91,14 @@ def rebuild(error: BaseException, own: Iterable[Any], known: Callable[[str], boo
     token = getattr(error, "_proxyplane_token", None)
     own_text = set(_texts(own, 0))
     words = _templates(error)
+    if isinstance(error, ImportError):
+        words |= _optional_libraries()
 
     def allowed(word: str) -> bool:
         return word in words or word.lower() in _COMPILED or word in own_text or known(word)
 
-    message = scrub(_text(error), own_text, allowed)
+    text = _text(error)
+    message = text if isinstance(error, TypeError) and _CALLED.fullmatch(text) else scrub(text, own_text, allowed)
     kind = type(error)
     if isinstance(error, KeyError):
         first = error.args[0] if error.args else ""
@@ -157,6 +172,17 @@ def _text_of(value: Any) -> str:
         return ""
 
 
+def sizes_in(shapes: Iterable[tuple[int, ...]]) -> Iterable[str]:
+    """The forms in which libraries write shapes, lengths and sizes."""
+    for shape in shapes:
+        if len(shape) <= 4 and all(type(size) is int for size in shape):
+            yield str(shape)
+            yield f"({','.join(map(str, shape))})"
+            for size in (*shape, math.prod(shape)):
+                yield str(size)
+                yield f"({size})"
+
+
 def _texts(values: Iterable[Any], depth: int) -> Iterable[str]:
     """Texts of the plain values among the arguments, in the forms in which a message would quote them."""
     for value in values:
@@ -165,6 +191,7 @@ def _texts(values: Iterable[Any], depth: int) -> Iterable[str]:
             yield str(value)
             if kind is str:
                 yield repr(value)
+                yield f"[{value}]"
                 if len(value) <= _WORDS_CHARS:
                     yield from _NAME.findall(value)
         elif kind in (list, tuple, set, frozenset) and depth < 4 and len(value) <= 200:
@@ -185,6 +212,15 @@ def _templates(error: BaseException) -> set[str]:
             words.update(_compiled_words(str(trace.tb_frame.f_globals.get("__file__"))))
         trace = trace.tb_next
     return words
+
+
+def _optional_libraries() -> set[str]:
+    """Names of libraries that pandas can use: it asks for one that is missing."""
+    optional: Any = sys.modules.get("pandas.compat._optional")
+    asked = getattr(optional, "INSTALL_MAPPING", {})
+    return {
+        word for name in (*getattr(optional, "VERSIONS", ()), *asked, *asked.values()) for word in _NAME.findall(name)
+    }
 
 
 _compiled: dict[str, frozenset[str]] = {}
@@ -215,6 +251,7 @@ def _constant_words(code: types.CodeType) -> frozenset[str]:
         words: set[str] = set()
         for constant in code.co_consts:
             if type(constant) is str:
+                words.update(constant.split())
                 words.update(re.findall(r"[A-Za-z_]\w*|\d+", constant))
         words.update(code.co_varnames)
         found = _constants[code] = frozenset(words)

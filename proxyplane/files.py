@@ -52,6 +52,9 @@ class Releasable(Protocol):
     def release(self) -> None:
         """Let go of it."""
 
+    def reaches(self, path: str) -> bool:
+        """Whether an absolute path leads to it."""
+
 
 class Lineage(NamedTuple):
     """What the content of a file was made from."""
@@ -385,6 +388,10 @@ class Files:
         if oldest is not None:
             oldest.release()
 
+    def reaches(self, session: str, path: str) -> bool:
+        """Whether an absolute path leads to what is held for a session."""
+        return any(access.reaches(path) for access in list(self._kept.get(session, ())))
+
     def forget(self, session: str) -> None:
         """Let go of what was held for a session."""
         with self._lock:
@@ -493,12 +500,13 @@ def check_sources(policy: Policy, sources: Mapping[str, str | os.PathLike[str]])
 
 def projected(policy: Policy, sources: Mapping[str, str | os.PathLike[str]]) -> set[str]:
     """Names whose object is a projection; other names of the same file are too."""
-    found = {n for n in sources if (f := policy.objects.get(n)) is not None and (f.show is not None or f.hide)}
+    found = {n for n in sources if (f := policy.objects.get(n)) is not None and f.projects}
     identities = {identity_of(sources[name]) for name in found} - {None}
     return found | {name for name in sources if identity_of(sources[name]) in identities}
 
 
 def kind_of(mode: int) -> str:
+    """What a mode of `stat` is of: `file`, `folder`, `link` or `other`."""
     if stat.S_ISREG(mode):
         return "file"
     return "folder" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "other"

@@ -56,16 +56,20 @@ class Finding(Showing):
             return self._call_line()
         if member in display.MEMBERS and verb == "call":
             return display.line_of(target.value, member, self.plane.catalog)
-        if member.startswith("_"):
+        if member.startswith("_") and not self._is_reviewed(member):
             return self._refuse_private(member)
         if verb in ("setattr", "delattr") and isinstance(target.value, type | types.ModuleType):
             return None  # types and modules are shared by everybody in the process
         line = self.session.membrane.member_of(target, member)
+        if line is not None and "local" in line.flags and verb == "call":
+            return None  # the guest does it for itself; here it would be done to everybody's
         if verb == "getattr":
             return self._getattr_line(member, line)
         if verb == "call":
             if line is not None and line.kind == "method" and isinstance(target.value, type):
                 self._unbound()
+                if not isinstance(self.receiver, target.value):
+                    return None  # compiled methods do not look at what they are given: pandas' end the host
             return line if line is None or line.kind != "property" else None
         settable = line is not None and "settable" in line.flags
         if settable or (target.kind is not None and target.kind.dynamic and hosts.may_set(target.value, member)):
@@ -90,6 +94,8 @@ class Finding(Showing):
                 self.receiver = owner
             elif target.entry.kind == "method":
                 self._unbound()
+                if type(target.value).__name__ == "cython_function_or_method":
+                    return None  # the same
             entry: Entry = target.entry
             return entry
         return target.kind.dunders.get("__call__") if target.kind is not None else None
@@ -109,6 +115,13 @@ class Finding(Showing):
             return ABSENT
         return None
 
+    def _is_reviewed(self, member: str) -> bool:
+        """Whether a private member, but no special one, has a catalog line of its own for this very type."""
+        if member.startswith("__") or self.operation.verb not in ("getattr", "call"):
+            return False
+        of_module = isinstance(self.target.value, types.ModuleType)
+        return not of_module and self.session.membrane.member_of(self.target, member) is not None
+
     def _refuse_private(self, member: str) -> Entry | None:
         self.line = None
         self.effects = UNKNOWN
@@ -124,8 +137,10 @@ class Finding(Showing):
 
     def _expect(self) -> Expected:
         line, operation = self.line, self.operation
-        if line is None or ("keeps" in line.flags and self.subject.roots):  # what came out of data may not stay there
-            expected = Expected(UNKNOWN, (), ())
+        # What came out of data may not stay in options.
+        if line is None or ("keeps" in line.flags and self.subject.roots - self.session.grants.modules):
+            denial = self._denied_by_name()
+            expected = Expected(UNKNOWN if denial is None else UNKNOWN | {denial.effect}, (), ())
         else:
             args = operation.args[self._skipped :]
             expected = self.plane.catalog.expected(line, self.receiver, args, operation.kwargs)

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import Final
 
 from proxyplane.errors import Denied
@@ -231,10 +232,7 @@ class Folder:
             OSError: as natively.
         """
         place.file()
-        try:
-            os.unlink(place.parts[-1], dir_fd=place.parent())
-        except OSError as error:
-            raise place.problem(error.errno or 0) from None
+        _from_parent(os.unlink, place)
 
     def remove_folder(self, place: Place) -> None:
         """Remove an empty folder.
@@ -243,10 +241,7 @@ class Folder:
             OSError: as natively.
         """
         place.folder()
-        try:
-            os.rmdir(place.parts[-1], dir_fd=place.parent())
-        except OSError as error:
-            raise place.problem(error.errno or 0) from None
+        _from_parent(os.rmdir, place)
 
     def rename(self, old: Place, new: Place) -> None:
         """Give a file another name; one that is there is replaced.
@@ -268,6 +263,13 @@ class Folder:
             os.rename(old.parts[-1], new.parts[-1], src_dir_fd=old.parent(), dst_dir_fd=new.parent())
         except OSError as error:
             raise new.problem(error.errno or 0) from None
+
+
+def _from_parent(remove: Callable[..., None], place: Place) -> None:
+    try:
+        remove(place.parts[-1], dir_fd=place.parent())
+    except OSError as error:
+        raise place.problem(error.errno or 0) from None
 
 
 def _all_of(descriptor: int) -> bytes:

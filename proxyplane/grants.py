@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import keyword
 import re
+import types
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from proxyplane import hosts
 from proxyplane.capabilities import Capability, mint
+from proxyplane.columns import NO_COLUMNS, Columns, joined
+from proxyplane.columns import granted as granted_columns
 from proxyplane.effects import Effect
 from proxyplane.errors import PolicyError, UnknownObject
+from proxyplane.hosts.aggregates import granted as behind
+from proxyplane.hosts.redacted import masked_table
+from proxyplane.hosts.rows import RowFilter
 from proxyplane.objects import Held
 
 if TYPE_CHECKING:
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Grants"]
 
+_MOST_COLUMNS = 200
+"""Column names that the record of a grant tells."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -30,6 +38,10 @@ class Grants:
         known: column labels that the agent knows by right.
         widths: cells of one row of each granted object, where it has rows.
         projected: granted names whose object is a projection, in memory of its own.
+        modules: granted names of modules, which hold no data.
+        since: when each name was granted, in monotonic nanoseconds.
+        columns: the columns of each granted name, as the agent sees it.
+        masked: columns that hold tokens in place of their cells.
     """
 
     def __init__(self, session: Session) -> None:
@@ -39,7 +51,22 @@ class Grants:
         self.attenuated = False
         self.widths: dict[str, int | None] = {}
         self.projected: set[str] = set()
+        self.modules: set[str] = set()
+        self.since: dict[str, int] = {}
         self.known: set[Any] = set()
+        self.columns: dict[str, Columns] = {}
+        self.masked: frozenset[str] = frozenset()
+
+    def columns_of(self, held: Held) -> Columns:
+        """Where an object's content came from; all columns of all that it was made from, where that is not known."""
+        if held.columns is not None:
+            return held.columns
+        parts = [self.columns[root] for root in held.roots if root in self.columns]
+        return joined(parts) if parts else NO_COLUMNS
+
+    def is_column(self, label: Any) -> bool:
+        """Whether a label is one of a granted table's columns."""
+        return type(label) in (str, int, float, bool) and label in self.known
 
     def held(self, name: str) -> Held:
         """The entry of a granted name.
@@ -72,9 +99,16 @@ class Grants:
         held.roots |= {name}
         held.stamp = None
         held.labels |= facts.labels if facts is not None else frozenset()
+        replaced = self.objects.get(name)
         self.objects[name] = held
+        keys = frozenset(facts.keys) if facts is not None else frozenset()
+        held.columns = self.columns[name] = granted_columns(shown)._replace(behind=behind(shown, name, keys))
+        if replaced is not None and not any(other is replaced for other in self.objects.values()):
+            self._session.table.unkeep(replaced)  # whoever still holds it keeps it
         self.widths[name] = hosts.width(shown)
+        self.since[name] = self._session.plane.clock.mono()
         (self.projected.add if shown is not value else self.projected.discard)(name)
+        (self.modules.add if isinstance(shown, types.ModuleType) else self.modules.discard)(name)
         granted = self._capabilities[name] = capability if capability is not None else mint(name)
         granted.narrowed = lambda: self._narrowed(granted)
         self.attenuated = self.attenuated or not granted.plain
@@ -85,7 +119,11 @@ class Grants:
             agent=self._session.agent,
             cap=name,
             target={"id": held.handle, "version": held.version, "type": held.type_name, "name": name},
-            detail={"effects": sorted(self._capabilities[name].effects), "projected": shown is not value},
+            detail={
+                "effects": sorted(self._capabilities[name].effects),
+                "projected": shown is not value,
+                "columns": sorted(map(str, flat_labels(hosts.column_names(shown))))[:_MOST_COLUMNS],
+            },
         )
         return held
 
@@ -115,6 +153,9 @@ class Grants:
         policy = self._session.plane.policy
         show: tuple[str, ...] | None = None
         hide: tuple[str, ...] = ()
+        where: tuple[RowFilter, ...] = ()
+        mask: tuple[str, ...] = ()
+        own = False
         for alias in aliases:  # a projection belongs to the object: all names of it get the strictest
             facts = policy.objects.get(alias)
             if facts is None:
@@ -128,15 +169,21 @@ class Grants:
             if facts.show is not None:
                 show = facts.show if show is None else tuple(column for column in show if column in facts.show)
             hide += tuple(column for column in facts.hide if column not in hide)
-        if show is None and not hide:
+            where += tuple(each for each in facts.where if each not in where)
+            own = own or facts.min_group is not None  # what stands behind a value is known of a copy alone
+            mask += tuple(column for column in facts.mask if column not in mask)
+        if show is None and not hide and not where and not mask and not own:
             return value
         if self._session.table.find(value) is not None:
             raise ValueError(f"the object of {name!r} is granted already, unprojected; grant a copy")
         shown = value
         if show is not None:
-            shown = hosts.project(shown, show=tuple(column for column in show if column not in hide), hide=())
-        else:
-            shown = hosts.project(shown, show=None, hide=hide)
+            show, hide = tuple(column for column in show if column not in hide), ()
+        shown = hosts.project(shown, show=show, hide=hide, where=where, whole=own)
+        if mask:
+            left = tuple(column for column in mask if column not in hide and (show is None or column in show))
+            shown = masked_table(shown, left, self._session.masks.token)
+            self.masked |= frozenset(left)
         self._session.membrane.substitute(value, shown)
         return shown
 

@@ -7,6 +7,7 @@ has been granted and, where it could change something, its intent is on record.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import math
@@ -17,7 +18,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from proxyplane import hosts
-from proxyplane.errors import ProtocolError
+from proxyplane.effects import Effect
+from proxyplane.errors import Denied, ProtocolError
+from proxyplane.hosts.filled import called_where
+from proxyplane.transport.wire import LEAVES
 
 __all__ = ["DUNDERS", "dunder_of", "lower"]
 
@@ -66,6 +70,7 @@ def _dunders() -> dict[tuple[str, str | None], str]:
         ("iter", None): "__iter__",
         ("next", None): "__next__",
         ("format", None): "__format__",
+        ("interchange", None): "__dataframe__",
     }
     for verb in "getitem setitem delitem len contains bool hash repr str enter exit index".split():
         table[verb, None] = f"__{verb}__"
@@ -121,6 +126,8 @@ def _unop(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[s
 
 
 def _call(target: Any, member: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if "where" in kwargs:
+        return called_where(target if member is None else getattr(target, member), args, kwargs)
     return target(*args, **kwargs) if member is None else getattr(target, member)(*args, **kwargs)
 
 
@@ -192,6 +199,7 @@ LOWER: Final[dict[str, Lowered]] = {
     "repr": lambda target, member, args, kwargs: repr(target),
     "str": lambda target, member, args, kwargs: str(target),
     "format": lambda target, member, args, kwargs: format(target, _one(args)),
+    "interchange": lambda target, member, args, kwargs: target.__dataframe__(*args),
     "enter": lambda target, member, args, kwargs: target.__enter__(),
     "exit": _exit,
     "index": lambda target, member, args, kwargs: operator.index(target),
@@ -222,6 +230,8 @@ def _starts_jobs(target: Any) -> bool:
     return type(owner) is str and owner.partition(".")[0] == "sklearn"
 
 
+_PLAIN: Final = frozenset({bool, int, float, str, bytes})
+_PLAIN_DEPTH: Final = 8
 _ZEROED: Final = {"empty": "zeros", "empty_like": "zeros_like", "ndarray": "zeros"}
 
 
@@ -244,14 +254,75 @@ _REPLACED: Final = {
     "option_context": ("pandas_options", "OptionContext"),
     "reset_option": ("pandas_options", "reset_option"),
     "describe_option": ("pandas_options", "describe_option"),
+    "show_versions": ("pandas_plain", "show_versions"),
+    "use": ("pandas_plain", "PlotSetting"),
     "printoptions": ("numpy_options", "PrintOptions"),
+    **{name: ("numpy_forms", name) for name in ("load", "save", "savez", "savez_compressed", "bmat")},
+    **{name: ("numpy_forms", name) for name in ("tobytes", "tofile", "view", "masked_all", "masked_all_like")},
+    "empty": ("numpy_forms", "masked_empty"),
+    "empty_like": ("numpy_forms", "masked_empty_like"),
+    "array": ("numpy_forms", "records"),
+    "fromstring": ("numpy_forms", "records_of_bytes"),
+    "fromfile": ("numpy_forms", "records_of_file"),
+    "chararray": ("numpy_forms", "chararray"),
+    "Config": ("polars_forms", "Config"),
+    "sql": ("polars_forms", "sql"),
+    "config_context": ("sklearn_forms", "ConfigContext"),
+    "set_config": ("sklearn_forms", "set_config"),
+    "load_npz": ("scipy_sparse", "load_npz"),
+    **{
+        f"{form}_{kind}": ("scipy_sparse", f"{form}_{kind}")
+        for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+        for kind in ("array", "matrix")
+    },
+    "set_state": ("numpy_options", "set_state"),
+    "read_feather": ("pandas_reading", "read_feather"),
 }
+
+
+_METHODS: Final = frozenset({"tobytes", "tofile", "view"})
+"""Of these, methods: what stands in for one takes the object first."""
 
 
 def replaced(target: Any, member: str | None) -> Any:
     """What the plane calls in place of a library's function that touches more than a session's own state."""
-    module, name = _REPLACED[member or target.__name__]
-    return getattr(importlib.import_module(f"proxyplane.hosts.{module}"), name)
+    called = member or target.__name__
+    module, name = _REPLACED[called]
+    found = getattr(importlib.import_module(f"proxyplane.hosts.{module}"), name)
+    if called in _METHODS:
+        owner = target if member is not None else getattr(target, "__self__", None)
+        if owner is not None and not isinstance(owner, type):
+            return functools.partial(found, owner)
+    return found
+
+
+def plainly(value: Any) -> Any:
+    """The value, if there is nothing but plain values in it.
+
+    (pandas copies `attrs` deeply into all that is made of a frame: an object in it would be a copy that nobody hides
+    anything of.)
+
+    Raises:
+        Denied: there is something else in it.
+    """
+    if _is_plain(value, 0):
+        return value
+    raise Denied(
+        "it holds something else than plain values (texts, numbers, dates, and lists, tuples, sets and dicts of them)",
+        effect=Effect.UNKNOWN,
+        hint="ask for plain values to be put there",
+    )
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if depth > _PLAIN_DEPTH:
+        return False
+    if kind is dict:
+        return all(_is_plain(part, depth + 1) for item in value.items() for part in item)
+    if kind in (list, tuple, set, frozenset):
+        return all(_is_plain(item, depth + 1) for item in value)
+    return value is None or kind in _PLAIN or kind in LEAVES or hosts.carried(value) is not None
 
 
 def scoped(kwargs: dict[str, Any]) -> dict[str, Any]:

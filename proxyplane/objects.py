@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from proxyplane.catalog import Entry, TypeEntry
+from proxyplane.columns import Columns
 from proxyplane.errors import ProtocolError
 
 __all__ = ["Held", "ObjectTable"]
@@ -25,7 +26,7 @@ class Held:
     """One object of a session: what it is, what it was made from, and how often the guest was given it."""
 
     __slots__ = (
-        "decided", "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins",
+        "columns", "decided", "entry", "handle", "inputs", "items_fresh", "kind", "labels", "made_by", "name", "pins",
         "plain", "pure", "roots", "schema", "sent", "shown", "sized", "stamp", "subject", "type_id",
         "type_name", "value", "version",
     )  # fmt: skip
@@ -44,6 +45,8 @@ class Held:
         self.roots: frozenset[str] = NO_NAMES
         """Granted names that it was made from."""
         self.labels: frozenset[str] = NO_NAMES
+        self.columns: Columns | None = None
+        """Where its content came from, as far as that was followed."""
         self.entry: Entry | None = None
         """For a function: the catalog line under which the guest obtained it."""
         self.schema = False
@@ -129,6 +132,10 @@ class ObjectTable:
         self._by_identity[id(value)] = held
         return held, True
 
+    def holds(self, handle: int) -> bool:
+        """Whether a handle names an object of the session."""
+        return handle in self._by_handle
+
     def get(self, handle: int) -> Held:
         """The entry behind a handle that a guest sent.
 
@@ -191,10 +198,15 @@ class ObjectTable:
             self._by_handle.pop(held.handle, None)
             self._by_identity.pop(id(held.value), None)
 
-    def sent_by_guest(self, values: Iterable[Any], depth: int = 0) -> list[Any]:
+    def sent_by_guest(self, values: Iterable[Any], depth: int = 0, longest: int | None = None) -> list[Any]:
         """The plain values that a guest itself put among arguments, at most some thousands.
 
         What stands inside a container that the host holds is the host's: the guest sent a handle, not the content.
+
+        Args:
+            values: the arguments.
+            depth: how deep they lie.
+            longest: containers with more items are data and left out.
         """
         found: list[Any] = []
         for value in values:
@@ -202,9 +214,11 @@ class ObjectTable:
             if kind in (str, int, float, bool):
                 found.append(value)
             elif kind in (list, tuple, set, frozenset, dict) and depth < 4 and self.find(value) is None:
-                found += self.sent_by_guest(value, depth + 1)
+                if longest is not None and len(value) > longest:
+                    continue
+                found += self.sent_by_guest(value, depth + 1, longest)
                 if kind is dict:
-                    found += self.sent_by_guest(value.values(), depth + 1)
+                    found += self.sent_by_guest(value.values(), depth + 1, longest)
             if len(found) > _MOST_SENT:
                 break
         return found

@@ -10,7 +10,7 @@ __all__ = ["VERBS", "Operation", "Origin"]
 
 VERBS: frozenset[str] = frozenset(
     "getattr setattr delattr getitem setitem delitem call callback iter next len contains compare binop "
-    "unop bool hash repr str format enter exit index describe list".split()
+    "unop bool hash repr str format enter exit index interchange describe list".split()
 )
 """Every way in which an object can be touched. A frame with any other verb is a protocol error."""
 

@@ -8,17 +8,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from proxyplane import cooperative
+from proxyplane import cooperative, sentinel
+from proxyplane.approvals import Approvals, Approver
 from proxyplane.audit import AuditLog
 from proxyplane.audit import record as field
 from proxyplane.audit.record import Prefix
 from proxyplane.catalog import Catalog
 from proxyplane.clock import Clock, Identifiers, SystemClock
+from proxyplane.desk import Desk
 from proxyplane.effects import LOOKING, Effect
 from proxyplane.errors import TierUnavailable
 from proxyplane.files import Files
@@ -26,6 +30,8 @@ from proxyplane.launch import GuestLimits, Zygote
 from proxyplane.operations import Operation
 from proxyplane.passage import Passage
 from proxyplane.policies import Ledger, Policy
+from proxyplane.reloading import reload
+from proxyplane.reveals import Reveals
 from proxyplane.sessions import Session
 from proxyplane.transport.wire import Limits
 from proxyplane.underway import Outcome, Plan
@@ -41,7 +47,8 @@ class ControlPlane:
 
     Args:
         policy: what is allowed; see `Policy.load`, `Policy.parse`, `Policy.preset`.
-        audit: a directory for the log, or `":memory:"` for tests.
+        audit: a directory for the log, or `":memory:"` for tests; or a log that `AuditLog.open` made (with anchors, a
+            second directory, keys elsewhere), which the plane then closes.
         require_tier: the weakest isolation that will do: `sealed`, `filtered` or `split`. The policy may ask for
             a stricter one. By default `filtered`: without a system-call filter a guest is no boundary.
             `cooperative`: this plane has no guests, only in-process proxies.
@@ -49,43 +56,77 @@ class ControlPlane:
         guest_limits: memory and other resources of each guest process.
         clock: injected for tests.
         catalog: what is known of host types; by default all packaged catalogs.
+        catalogs: files that describe further libraries (`docs/catalog.md`); not with `catalog`.
+        approver: answers what a rule asks a person about: given an `Approval`, yes, no, or None to leave it to
+            `plane.approvals` or the command line.
+        budgets: the file in which budgets survive a restart; by default `budgets` in the audit directory, with a log
+            in memory none.
 
     Raises:
         TierUnavailable: this machine cannot isolate guests so strictly.
         AuditUnavailable: the log cannot be opened.
+        CatalogError: a file of `catalogs` has mistakes; all of them are told.
     """
 
     def __init__(
         self,
         *,
         policy: Policy,
-        audit: str | Path = ":memory:",
+        audit: str | Path | AuditLog = ":memory:",
         require_tier: str | None = None,
         limits: Limits | None = None,
         guest_limits: GuestLimits | None = None,
         clock: Clock | None = None,
         catalog: Catalog | None = None,
+        catalogs: Iterable[str | Path] = (),
+        approver: Approver | None = None,
+        budgets: str | Path | None = None,
     ) -> None:
         self.policy = policy
         self.clock = clock if clock is not None else SystemClock()
-        self.catalog = catalog if catalog is not None else Catalog.load()
+        self.catalog = catalog if catalog is not None else Catalog.load(extra=catalogs)
         self.limits = limits if limits is not None else Limits()
         self.guest_limits = guest_limits if guest_limits is not None else GuestLimits()
         self.ids = Identifiers(self.clock)
-        self.policy_stamp = {"digest": policy.digest, "generation": 1, "mode": "enforce"}
+        self.generation = 1
+        """Counts the policies that this plane has had."""
+        self.policy_stamp = {"digest": policy.digest, "generation": self.generation, "mode": policy.mode}
         """What records say of the policy that decided."""
-        self.ledger = Ledger(policy.budgets, clock=self.clock)
+        where = audit.location if isinstance(audit, AuditLog) else audit
+        self.budget_file = _beside(where) if budgets is None else Path(budgets)
+        """Where budgets survive a restart; None with a log in memory."""
+        self.reveals = Reveals()
+        """Which rows stand behind the aggregates that were shown."""
+        self.approvals = Approvals(self.clock, approver)
+        """Questions that wait for a person."""
         self._sessions: dict[str, Session] = {}
         self.plans: dict[tuple[int, str, str | None, str], Plan] = {}
         """Catalog lines by type, verb and member, as operations met them."""
         self._lock = threading.Lock()
         self._closed = False
+        self.host_tier = "unsealed"
+        """Whether this process has given up files, network and processes (`sealed`); see `proxyplane.seal`."""
+        self.desk: Desk | None = None
+        """Where a person reaches this plane from a command line, once that is needed."""
+        self.stopped_by_seal: list[str] = []
+        """What libraries of a sealed host were refused by the kernel, for who wonders why."""
+        self.pulse: Callable[[], None] | None = None
+        """Called at the start of each run: a sealed host shows its watchdog that it lives."""
         self.tier_required = strictest(require_tier, policy.require_tier)
         named = (require_tier, policy.require_tier)
         self._isolation = next((tier for tier in named if tier not in (None, cooperative.TIER)), None)
         self._local: dict[str, Session] = {}
-        self.log = AuditLog.open(audit, clock=self.clock)
-        self.files = Files(policy.fs, guarded=() if str(audit) == ":memory:" else (Path(audit),))
+        self._codes: set[bytes] = set()
+        """Digests of the source that the log has."""
+        sentinel.install()
+        self.log = audit if isinstance(audit, AuditLog) else AuditLog.open(audit, clock=self.clock)
+        try:
+            self.ledger = Ledger(policy.budgets, clock=self.clock, file=self.budget_file if policy.budgets else None)
+        except BaseException:
+            self.log.close()
+            raise
+        guarded = tuple(map(Path, self.log.places))
+        self.files = Files(policy.fs, guarded=guarded if self.budget_file is None else (*guarded, self.budget_file))
         try:
             self.zygote: Zygote | cooperative.NoZygote = (
                 cooperative.NoZygote()
@@ -93,6 +134,7 @@ class ControlPlane:
                 else Zygote.start(tier_required=self.tier_required)
             )
         except BaseException:
+            self.ledger.close()
             self.log.close()
             raise
         self.record(
@@ -113,6 +155,15 @@ class ControlPlane:
     def tier(self) -> str:
         """The isolation that guests of this plane get on this machine."""
         return self.zygote.tier
+
+    def reachable(self) -> None:
+        """See that a person can reach this plane; where no private folder can be made, or the host is sealed, the
+        embedding program still can."""
+        with self._lock:
+            if self.desk is None and self.host_tier == "unsealed" and not self._closed:
+                with contextlib.suppress(OSError):
+                    self.desk = Desk()
+                    self.desk.open(self)
 
     def session(self, agent: str, *, objects: dict[str, Any] | None = None) -> Session:
         """Open a session for an agent; each call is a new one.
@@ -183,15 +234,27 @@ class ControlPlane:
             AuditUnavailable: it could not be recorded, so nothing of it crosses.
             ProtocolError: no honest guest asks this.
         """
-        session = self._sessions[operation.origin.session]
-        local = operation.origin.via in cooperative.WAYS
-        passage = cooperative.LocalPassage(session, operation) if local else Passage(session, operation)
-        passage.decide()
-        passage.intend()
-        value = passage.lower()
-        outcome = passage.classify(value)
-        passage.conclude(outcome)
-        return outcome
+        outer = sentinel.rest() if sentinel.LIVE else None  # what the plane itself does is no lowering
+        passage: Passage | None = None
+        try:
+            session = self._sessions[operation.origin.session]
+            local = operation.origin.via in cooperative.WAYS
+            passage = cooperative.LocalPassage(session, operation) if local else Passage(session, operation)
+            passage.decide()
+            passage.intend()
+            value = passage.lower()
+            outcome = passage.classify(value)
+            passage.conclude(outcome)
+            return outcome  # noqa: TRY300 - the picture ends here
+        except Exception:
+            raise
+        except BaseException as error:  # an interrupt or an exit, wherever it struck
+            if passage is not None:
+                passage.interrupted(error)
+            raise
+        finally:
+            if sentinel.LIVE:
+                sentinel.wake(outer)
 
     def append(self, fields: dict[int, Any], effects: frozenset[Effect], prefix: Prefix) -> None:
         """Write one record; of anything but looking, wait until it is durable.
@@ -212,6 +275,44 @@ class ControlPlane:
             stamped[field.FIELDS[name]] = value
         self.log.append(stamped)
 
+    def record_code(self, session: Session, code: str) -> None:
+        """Write an agent's source into the log, once per digest while the log is open; long source in several parts."""
+        if session.code in self._codes:
+            return
+        self._codes.add(session.code)
+        parts = [code[at : at + _CODE_PART] for at in range(0, len(code), _CODE_PART)] or [""]
+        for part, text in enumerate(parts):
+            self.record(
+                "code",
+                session=session.id,
+                agent=session.agent,
+                where={"code_sha256": session.code},
+                detail={"text": text, "part": part, "parts": len(parts)},
+            )
+
+    def reload_policy(self, policy: Policy) -> list[str]:
+        """Go by another policy from now on, without ending sessions.
+
+        What was decided and is not yet done is decided anew; what was taken from budgets stays taken. Objects of which
+        the new policy says other facts (columns, rows, labels) are revoked in open sessions: grant them again.
+
+        Args:
+            policy: must have the same `[modules]` and `[fs]`, and no stricter tier.
+
+        Returns:
+            What was revoked, as `session/name`.
+
+        Raises:
+            PolicyError: it differs in what cannot change; the former policy stays in force.
+            AuditUnavailable: it could not be recorded.
+        """
+        with self._lock:
+            return reload(self, policy)
+
+    def open_sessions(self) -> list[Session]:
+        """Sessions that are open now."""
+        return list(self._sessions.values())
+
     def forget(self, session: Session) -> None:
         """Drop a closed session from the plane's table."""
         with self._lock:
@@ -230,11 +331,21 @@ class ControlPlane:
             for session in list(self._sessions.values()):
                 session.close()
         finally:
+            if self.desk is not None:
+                self.desk.close()
             self.zygote.close()
             self.files.close()
+            self.ledger.close()
             self.log.close()
 
 
+def _beside(audit: str | Path) -> Path | None:
+    """The budget file that goes with a log: in the log's folder, beside its segments."""
+    return None if str(audit) == ":memory:" else Path(audit).absolute() / "budgets"
+
+
+_CODE_PART = 200_000
+"""Characters of source in one record."""
 _READS = frozenset({Effect.READ, Effect.COMPUTE})
 _BUFFERED = LOOKING | {Effect.CALLBACK, Effect.DISPLAY}
 

@@ -1,7 +1,7 @@
 """Building the records of the road: what is written before a call, after it, and instead of it.
 
 Integer keys, see `proxyplane.audit.record`. Arguments are recorded by form (value, reference, guest function), type
-and handle, never by content.
+and handle; of a text its length and a keyed hash, never its content.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from proxyplane import hosts
 from proxyplane.audit import record as field
 from proxyplane.callables import GuestCallable, MediatedCallable
 from proxyplane.decisions import Decision, Facts
 from proxyplane.effects import Effect
+from proxyplane.identity import identity
 from proxyplane.objects import Held
 from proxyplane.operations import Operation
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace"]
 
+_MOST_COLUMNS = 64
+"""Column names in one record."""
+_WAYS = {"guest": "guest", "http": "http", "mcp": "mcp"}
+"""Which of a session's shared fields go with the way by which an operation came; all others are `agent`."""
 _MOST_STABLE = 4096
 """Packed prefixes that a session keeps."""
 
@@ -40,8 +46,16 @@ def argument_forms(args: tuple[Any, ...], kwargs: dict[str, Any], find: Any) -> 
             form["form"] = "value" if held is None else "ref"
             if held is not None:
                 form["ref"] = held.handle
+            elif kind is str or kind is bytes:
+                form["size"], form["hmac"] = len(value), field.Hashed(value)
         forms.append(form)
     return forms
+
+
+def inside(forms: list[dict[str, Any]], inputs: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Objects that stand inside containers among the arguments: they are worked on, too."""
+    told = {form.get("ref") for form in forms}
+    return [{"at": "inside", "form": "ref", "ref": handle} for handle in dict.fromkeys(inputs) if handle not in told]
 
 
 class Trace:
@@ -59,7 +73,7 @@ class Trace:
         self.operation = operation
         self.began = clock.mono()
         self.lowered = 0
-        self.prefix = session.prefixes["guest" if operation.origin.via == "guest" else "agent"]
+        self.prefix = session.prefixes[_WAYS.get(operation.origin.via, "agent")]
 
     def _moving(self) -> dict[int, Any]:
         """The fields that differ from operation to operation."""
@@ -75,7 +89,8 @@ class Trace:
         if self._target is not None:
             fields[field.TARGET] = self._target.described()
         if operation.args or operation.kwargs:
-            fields[field.ARGS] = argument_forms(operation.args, operation.kwargs, session.table.find)
+            forms = argument_forms(operation.args, operation.kwargs, session.table.find)
+            fields[field.ARGS] = forms if not operation.inputs else [*forms, *inside(forms, operation.inputs)]
         if operation.parent:
             fields[field.PARENT] = operation.parent
         return fields
@@ -87,8 +102,11 @@ class Trace:
             self._built[field.VERB] = self.operation.verb
             # Under the catalog that `policy.load` names.
             self._built[field.EFFECTS] = {"declared": list(self._effects)}
-            if self.operation.member is not None:
-                self._built[field.MEMBER] = self.operation.member
+            member = self.operation.member
+            if member is None and self.operation.verb == "call" and self._target is not None and self._target.entry:
+                member = self._target.entry.name.rpartition(".")[2]  # fetched first, called now
+            if member is not None:
+                self._built[field.MEMBER] = member
         return self._built
 
     def looked(self, plan: object, decision: Decision) -> dict[int, Any]:
@@ -99,12 +117,12 @@ class Trace:
         if self._built is not None:  # something was noted that only this record holds
             return self.outcome("single", decision, "ok")
         stable, via = self._session.stable, self.operation.origin.via
-        key = (id(plan), id(decision), via)
+        key = (identity(plan), identity(decision), via)
         found = stable.get(key)
         if found is None:
             if len(stable) > _MOST_STABLE:
                 stable.clear()
-            shared = dict(self._session.shared["guest" if via == "guest" else "agent"])
+            shared = dict(self._session.shared[_WAYS.get(via, "agent")])
             shared |= {"phase": "single", "status": "ok", "verdict": decision.verdict, "rule": decision.rule}
             shared |= {"verb": self.operation.verb, "effects": {"declared": list(self._effects)}}
             if self.operation.member is not None:
@@ -154,6 +172,20 @@ class Trace:
         """Something more for the `detail` field of all records of this operation."""
         self._fields[field.DETAIL] = {**self._fields.get(field.DETAIL, {}), key: value}
 
+    def approval(self, described: dict[str, Any]) -> None:
+        """Who was asked about it, and what came of that."""
+        self._fields[field.APPROVAL] = described
+
+    def obligations(self, described: list[dict[str, Any]]) -> None:
+        """Redactions that were applied."""
+        self._fields[field.OBLIGATIONS] = [*self._fields.get(field.OBLIGATIONS, ()), *described]
+
+    def undeclared(self, effect: Effect) -> None:
+        """An effect that host code began without its being declared."""
+        effects = self._fields[field.EFFECTS]
+        if effect not in effects.setdefault("undeclared", []):
+            effects["undeclared"].append(effect)
+
     def add_effect(self, effect: Effect) -> None:
         """An effect that showed only in the result: content crosses."""
         if self._built is None:
@@ -162,6 +194,15 @@ class Trace:
         declared = self._built[field.EFFECTS]["declared"]
         if effect not in declared:
             declared.append(effect)
+
+
+def columns_shown(value: Any, known: set[Any]) -> list[str]:
+    """Columns of granted objects whose content an operation on `value` showed, as far as the agent knows them by right.
+
+    Labels that came out of data (of a pivot table, say) are content, and in no record.
+    """
+    found = hosts.labels(value) if known else None
+    return [label for label in found if type(label) is str and label in known][:_MOST_COLUMNS] if found else []
 
 
 def result_of(form: str, type_name: str, handle: int | None, facts: Facts | None) -> dict[str, Any]:

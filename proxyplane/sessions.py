@@ -9,10 +9,10 @@ import secrets
 import threading
 import time
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from proxyplane import describe, warned
+from proxyplane import describe, rights, warned
 from proxyplane.audit.record import Prefix
 from proxyplane.callables import GuestToken
 from proxyplane.capabilities import Capability, mint
@@ -28,13 +28,15 @@ from proxyplane.errors import (
 )
 from proxyplane.exceptions import rebuild
 from proxyplane.folder import Folder
+from proxyplane.frozen import Frozen, resume
 from proxyplane.grants import Grants
 from proxyplane.membrane import Membrane
 from proxyplane.objects import Held, ObjectTable
 from proxyplane.operations import Operation, Origin
 from proxyplane.passage import Raised
+from proxyplane.redaction import Masks
 from proxyplane.results import RunError, RunResult
-from proxyplane.shelf import Shelf, waiting
+from proxyplane.shelf import Shelf, granted, waiting
 from proxyplane.state import SessionState
 from proxyplane.transport.wire import FILES, MODULES, Kind
 
@@ -48,6 +50,8 @@ START_SECONDS = 20.0
 """How long a new guest may take to say hello."""
 ANSWER_SECONDS = 10.0
 """How long a guest may take to hand over a variable."""
+_WAYS = {"guest": "socket", "agent": "inproc", "http": "http", "mcp": "mcp"}
+"""What records call the ways by which operations come."""
 
 
 class Session:
@@ -66,8 +70,8 @@ class Session:
         """How the agent's code is confined; `cooperative` for in-process proxies without a guest."""
         self.id = f"s-{secrets.token_hex(8)}"
         self.opened = plane.clock.mono()
-        self.shared = {origin: self._shared(origin) for origin in ("guest", "agent")}
-        """The fields that all effect records of this session share, by who touched the proxy."""
+        self.shared = {way: self._shared(way) for way in _WAYS}
+        """The fields that all effect records of this session share, by who touched the proxy, and by which way."""
         self.prefixes = {origin: plane.log.prefix(fields) for origin, fields in self.shared.items()}
         """The same, packed."""
         self.stable: dict[tuple[int, int, str], tuple[object, object, Prefix]] = {}
@@ -84,6 +88,7 @@ class Session:
             callable_of=self.dispatch.guest_callable,
             mediate=self.dispatch.mediate,
         )
+        self.dispatch.membrane = self.membrane
         self.folder, _ = self.table.adopt(Folder(plane.files), plane.catalog.of(Folder))
         """The agent's way to its files."""
         self.table.keep(self.folder)
@@ -93,25 +98,53 @@ class Session:
         """In-process proxies of this session's objects, once there are any."""
         self.state = SessionState()
         """Display options and the like that this session has set; in force only while it is served."""
+        self.masks = Masks()
+        """Makes the tokens of masked cells."""
         self.heard: list[warned.Heard] = []
         """Warnings of host code that no operation has taken yet."""
         self.code = b""
         """SHA-256 of the source that runs."""
+        self.frozen: Frozen | None = None
+        """Why nothing more is done until a person resumes it; see `resume`."""
+        self.on_output: Callable[[int, str], None] | None = None
+        """Told what a run prints, as it comes: 1 or 2 for standard output or error, and the text."""
+        self.due: float | None = None
+        """Until when the run that goes on must be done, in monotonic seconds."""
         self._variables: dict[str, int] = {}
         self._lock = threading.RLock()
-        self._runs = 0
+        self.runs = 0
+        """Runs begun so far."""
+        self.operations = 0
+        """Operations of the runs that have ended."""
         self._ended: str | None = None
         self._closed = False
 
-    def _shared(self, origin: str) -> dict[str, Any]:
+    def _shared(self, way: str) -> dict[str, Any]:
         return {
             "kind": "effect",
             "session": self.id,
             "agent": self.agent,
-            "origin": origin,
-            "via": "socket" if origin == "guest" else "inproc",
+            "origin": "guest" if way == "guest" else "agent",
+            "via": _WAYS[way],
             "policy": self.plane.policy_stamp,
         }
+
+    def reloaded(self, changed: Iterable[str]) -> list[str]:
+        """Go by the plane's new policy: records carry its stamp, and names of which it says other facts are revoked.
+
+        Args:
+            changed: names of which it says other facts.
+
+        Returns:
+            The names that were revoked.
+        """
+        self.shared = {way: self._shared(way) for way in _WAYS}
+        self.prefixes = {origin: self.plane.log.prefix(fields) for origin, fields in self.shared.items()}
+        self.stable = {}
+        revoked = sorted(self.grants.objects.keys() & set(changed))
+        for name in revoked:
+            self.grants.revoke(name)
+        return revoked
 
     def where(self, origin: Origin) -> dict[str, Any]:
         """The `where` field of records: which line of which source."""
@@ -136,7 +169,7 @@ class Session:
             session=self.id,
             agent=self.agent,
             policy=self.plane.policy_stamp,
-            detail={"tier": self.tier, "objects": sorted(objects)},
+            detail={"tier": self.tier, "host": self.plane.host_tier, "objects": sorted(objects)},
         )
         merged: dict[int, list[str]] = {}
         for name, value in objects.items():
@@ -212,9 +245,24 @@ class Session:
         with self._lock:
             self.grants.revoke(name)
 
+    def resume(self, by: str = "host") -> bool:
+        """Let the session go on after the sentinel has frozen it. For a person who has looked at what was seen.
+
+        Args:
+            by: who decided it, for the record.
+
+        Returns:
+            False when it is not frozen.
+
+        Raises:
+            AuditUnavailable: it cannot be recorded, so it stays frozen.
+        """
+        return resume(self, {"name": by})
+
     def close(self) -> None:
         """End the guest and the session; idempotent."""
         conversation = self.conversation
+        self.plane.approvals.cancel(self.id)
         if conversation is not None:
             conversation.process.kill()  # a run in another thread ends with it, and lets go of the lock
         with self._lock:
@@ -253,20 +301,27 @@ class Session:
             began = self.plane.clock.mono()
             if self._ended is not None:
                 return RunResult(False, error=RunError("ProtocolError", f"this session has ended: {self._ended}"))
-            self._runs += 1
+            self.runs += 1
             self.code = hashlib.sha256(code.encode("utf-8", "surrogatepass")).digest()
+            self.plane.record_code(self, code)
             conversation = None
             try:
+                self.due = time.monotonic() + timeout
+                if self.plane.pulse is not None:
+                    self.plane.pulse()
                 conversation = self._guest()
                 conversation.begin(time.monotonic() + timeout)
-                frame = [Kind.RUN, conversation.next_id(), code, f"<agent-{self._runs}>", conversation.spins]
+                frame = [Kind.RUN, conversation.next_id(), code, f"<agent-{self.runs}>", conversation.spins]
                 with warned.listening(self.heard):
                     message = conversation.ask(frame, done=Kind.DONE)
                 result = self._finished(conversation, message)
             except (EOFError, GuestError, ProtocolError) as error:
                 result = self._broken(conversation, error, timeout)
             finally:
+                self.due = None
+                self.operations += conversation.requests if conversation is not None else 0
                 self.plane.log.sync()  # nothing that was revealed leaves the plane before its record is durable
+                self.plane.ledger.sync()
             elapsed = self.plane.clock.mono() - began
             return replace_elapsed(result, elapsed)
 
@@ -376,6 +431,7 @@ class Session:
             return self.conversation
         process = self.plane.zygote.spawn(self.plane.guest_limits, self.plane.tier)
         conversation = Conversation(process, self.plane.limits, self.dispatch.perform)
+        conversation.printed = self._printed
         try:
             conversation.hello(time.monotonic() + START_SECONDS)
         except (GuestError, ProtocolError):
@@ -388,6 +444,11 @@ class Session:
                 self.table.unkeep(held)
         self._restored = {}
         return conversation
+
+    def _printed(self, stream: int, text: str) -> None:
+        if self.on_output is not None:
+            self.plane.log.sync()  # what was revealed leaves the plane here
+            self.on_output(stream, text)
 
     def _bind(self, names: dict[str, Held], *, modules: bool = False) -> None:
         conversation = self.conversation
@@ -407,7 +468,7 @@ class Session:
     def _modules(self) -> dict[str, Any]:
         """The granted modules that are installed and that a catalog describes."""
         found = {}
-        for name in self.plane.policy.modules.host:
+        for name in granted(self.plane.policy.modules.host):
             if waiting(name, self.plane.catalog):
                 continue
             try:
@@ -423,7 +484,7 @@ class Session:
 
     def _shelf(self) -> Any:
         """The shelf of granted modules that wait, and their names."""
-        names = tuple(name for name in self.plane.policy.modules.host if waiting(name, self.plane.catalog))
+        names = tuple(name for name in granted(self.plane.policy.modules.host) if waiting(name, self.plane.catalog))
         held, _ = self.table.adopt(Shelf(names), self.plane.catalog.of(Shelf))
         self.table.keep(held)
         return self.membrane.encode((held.value, *names), True, None)
@@ -469,6 +530,14 @@ class Session:
             Denied: its schema may not be read.
         """
         return describe.describe(self, self._explore(name, "describe"))
+
+    def stubs(self, name: str) -> str:
+        """A `.pyi` of what the agent may use of a granted object, with the first words of the docs.
+
+        Raises:
+            UnknownObject, Denied: as for `describe`.
+        """
+        return rights.stub_text(self, self._explore(name, "describe"))
 
     def list_attrs(self, name: str) -> list[str]:
         """Names of an object's members that the agent could use; hidden columns are not among them.

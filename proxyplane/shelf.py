@@ -9,13 +9,25 @@ import importlib
 import importlib.util
 import sys
 import types
+from collections.abc import Iterable
+from typing import Final
 
 from proxyplane.catalog import Catalog
 
-__all__ = ["Shelf", "waiting"]
+__all__ = ["Shelf", "granted", "waiting"]
 
 _AT_ONCE = frozenset(("numpy", "pandas"))
 """What nearly every session uses."""
+
+
+_WITH: Final = {"matplotlib": "mpl_toolkits"}
+"""Packages that come with a granted library."""
+
+
+def granted(names: Iterable[str]) -> tuple[str, ...]:
+    """The granted modules, with those that come with them."""
+    given = tuple(names)
+    return (*given, *(beside for name, beside in _WITH.items() if name in given and beside not in given))
 
 
 class Shelf:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proxyplane import display, hosts, warned
 from proxyplane.access import measure
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     pass
 
 
-from proxyplane.judging import Judging
+from proxyplane.redacting import Redacting
+from proxyplane.redaction import capped
 from proxyplane.underway import (
     BEFOREHAND,
     LABELS,
@@ -33,8 +35,12 @@ from proxyplane.underway import (
 
 __all__ = ["Showing"]
 
+_WORDS: Final = re.compile(r"\w+")
+_UNITS: Final = frozenset("D h min s ms us ns dtype object datetime64 timedelta64 True False None O".split())
+"""Words of dtypes that no member of a library is named by."""
 
-class Showing(Judging):
+
+class Showing(Redacting):
     """The stations that measure, classify and reveal."""
 
     __slots__ = ()
@@ -83,18 +89,26 @@ class Showing(Judging):
         line, verb = self.line, self.operation.verb
         fresh = self.target.items_fresh if verb == "next" else line is not None and "fresh" in line.flags
         schema = self.subject.schema or (self.plan.schema and self._is_schema(value))
+        if self.plane.policy.follows:
+            self._follow(value)
         if verb == "iter":
             return self._iterator(value, schema)
         if self.operation.origin.via == "mediated":  # the caller is host code: nothing crosses
             return Outcome(value, REFERENCE, fresh, False, schema, self.subject, line, "")
         form = CONTAINER if verb in ("next", "callback") else self.session.membrane.form(value, fresh)
         show = True
+        self.instead = None
         if self.printed and not schema and self.facts is None:
             self._reveal_text(self.printed)
         if self.written and not schema and not (line is not None and line.reveals == "receiver"):
             self._reveal_written()
         if form in (VALUE, CARRIED, CONTAINER) and not schema and self.facts is None:
             show = self._reveal(value, form, fresh)
+        if self.decision.declassify:
+            self.subject = self.subject._replace(labels=self.subject.labels - self.decision.declassify)
+        if self.instead is not None:  # redacted
+            value = self.instead[0]
+            form = form if form == CONTAINER else self.session.membrane.form(value, True)
         form = form if show else REFERENCE
         heard = self._heard() if self.session.heard else []
         return Outcome(
@@ -106,14 +120,30 @@ class Showing(Judging):
         kind = type(value)
         number = kind is int or kind is bool or (kind is tuple and INTEGERS.issuperset(map(type, value)))
         if number and self.operation.verb != "contains" and self.operation.member not in LABELS:
-            return not self.subject.sized
+            return not self.subject.sized and not self._hides_counts()
         if self.operation.verb == "describe":
             labels = self._described(value)
         else:
             labels = tuple(value) if self.operation.verb == "list" else hosts.index_labels(value)
+        if labels is None and kind in (list, tuple):  # of axes, say
+            axes = [found for item in value if (found := hosts.index_labels(item)) is not None]
+            labels = tuple(label for axis in axes for label in axis) if axes else None
         if labels is None:
-            labels = hosts.labels(self.receiver)
-        return labels is None or all(self.session.dispatch.knows(label) for label in labels)
+            if self.subject.sized and not self._is_worded(value):
+                return False
+            labels = (*(hosts.labels(self.receiver) or ()), *(hosts.labels(value) or ()))
+            if self.printed or self.written:  # a summary, with the first and the last row's labels
+                labels += hosts.ends(self.receiver)
+        return all(self.session.dispatch.knows(label) for label in labels)
+
+    def _is_worded(self, value: Any) -> bool:
+        """Whether a dtype, frequency or the like is made of words that libraries have.
+
+        (That of an object which a cell decided on can tell the cell: `417D`, `<U417`.)
+        """
+        words = _WORDS.findall(str(value)) if value is not None else ()
+        vocabulary = self.session.plane.catalog.vocabulary
+        return all(word in vocabulary or word in _UNITS for word in words)
 
     def _described(self, schema: dict[str, Any] | None) -> tuple[Any, ...] | None:
         """The labels that a description shows: of columns and axes, and no categories."""
@@ -158,6 +188,10 @@ class Showing(Judging):
             if self.operation.verb == "next":  # one look, in parts: the rule's cap is on all that it has shown
                 self._ask(effects, Facts(self.target.shown + (amount.rows or 0), amount.cells, amount.bytes))
             decision = self._ask(effects, amount, quiet=quiet)
+            if decision.redaction is not None:
+                self._redact_result(value, decision, amount)
+                if self.instead is not None:
+                    decision, amount = self.decision, capped(amount, decision.redaction)
             self._reserve(decision, quiet=quiet)
         except (Refusal, ReferenceFailed):
             if not quiet:
@@ -191,6 +225,8 @@ class Showing(Judging):
     def _reveal_amount(self, amount: Facts) -> None:
         self._add_reveal()
         self.decision = self._ask(self.effects, amount)
+        if self.decision.redaction is not None:
+            self._refuse_sides(self.decision)
         self._reserve(self.decision)
         self.facts = amount
 

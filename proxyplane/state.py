@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 
 from proxyplane.callables import GuestCallable
 from proxyplane.hosts.swapped import Random, Table, load_drawing, printing, tables
+from proxyplane.sentinel import resting
 
 __all__ = ["SessionState"]
 
@@ -236,7 +237,14 @@ class SessionState:
 
     @contextmanager
     def outside(self) -> Iterator[None]:
-        """While the guest runs a callback: the host's own state is in place, and other sessions may lower."""
+        """While the guest runs a callback: the host's own state is in place, and other sessions may lower.
+
+        What this thread does meanwhile is no lowering.
+        """
+        with resting():
+            yield from self._outside()
+
+    def _outside(self) -> Iterator[None]:
         if not _GATE.private:
             with self._resting():
                 yield

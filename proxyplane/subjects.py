@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from proxyplane.columns import Columns
 from proxyplane.objects import Held, ObjectTable
 
 __all__ = ["Subject", "joined", "subject_of"]
+
+_AXES: Final = 64
+"""As many axes as an array can have."""
 
 
 class Subject(NamedTuple):
@@ -23,6 +27,8 @@ class Subject(NamedTuple):
 
     (`np.zeros(cell).shape` gave a cell of any size for one operation that only reads.)
     """
+    columns: Columns | None = None
+    """Where its content came from; None where the policy does not ask, or before it is performed."""
 
 
 def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...], elementwise: bool) -> Subject:
@@ -51,6 +57,9 @@ def subject_of(table: ObjectTable, target: Held, inputs: tuple[int, ...], elemen
         schema = schema and (held.schema or not held.roots)
     arrays = [held for held in helds if _is_array(held)] if elementwise else []
     sized = any(held.sized for held in arrays) if arrays else any(held.sized or _is_scalar(held) for held in helds)
+    if not sized and not elementwise:
+        hands_on = any(held.entry is not None or not held.plain for held in helds[1:])  # `column.pipe(numpy.zeros)`
+        sized = any(map(_is_shape, helds if hands_on else helds[1:]))
     return Subject(roots, labels, schema, (target.handle, *inputs), sized)
 
 
@@ -71,12 +80,28 @@ def joined(subject: Subject, held: Held) -> Subject:
         subject.labels | held.labels,
         subject.schema and (held.schema or not held.roots),
         (*subject.handles, held.handle),
-        subject.sized or held.sized or _is_scalar(held),
+        subject.sized or held.sized or _is_scalar(held) or _is_shape(held),
     )
 
 
 def _is_scalar(held: Held) -> bool:
     return bool(held.roots) and held.kind is not None and held.kind.carries
+
+
+def _is_shape(held: Held) -> bool:
+    """Whether it is a few integers of the data, which can be taken for a shape or for counts.
+
+    (`np.broadcast_to(0, column[:1]).shape` gave a cell of any size for one operation that only reads.)
+    """
+    if not held.roots:
+        return False
+    value = held.value
+    if type(value) in (list, tuple):
+        return len(value) <= _AXES
+    if not _is_array(held):
+        return False
+    kind, size = getattr(getattr(value, "dtype", None), "kind", None), getattr(value, "size", None)
+    return type(kind) is str and kind in "iuO" and type(size) is int and size <= _AXES
 
 
 def _is_array(held: Held) -> bool:

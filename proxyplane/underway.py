@@ -59,14 +59,18 @@ KEPT = "only options that can be a session's own can be set (display.*, mode.*),
 UNDECIDED = Decision("allow", None)
 
 
+LENT = -1
+
+
 class Written(NamedTuple):
     """A buffer of the agent after the host has used it."""
 
     at: int | str
-    """Its place among the arguments."""
-    content: str | bytes | None
+    """Its place among the arguments; below zero: -1 for the first buffer that was lent to the target, and so on."""
+    content: str | bytes | list[Any] | None
     """None where it is as it was."""
     position: int
+    """`LENT`: the result keeps it, and writes it later."""
 
 
 class Outcome(NamedTuple):
@@ -129,7 +133,7 @@ class Plan(NamedTuple):
 def plan_of(line: Entry | None, value: Any, member: str | None) -> Plan:
     """The plan of an operation on `value` under this line."""
     if line is None:
-        return Plan(None, Expected(UNKNOWN, (), ()), NO_FLAGS, False, False, False, False, False)
+        return Plan(None, Expected(UNKNOWN, (), ()), NO_FLAGS, False, False, True, False, False)
     drawn = display.draws(line, value)
     return Plan(
         line,
@@ -143,7 +147,7 @@ def plan_of(line: Entry | None, value: Any, member: str | None) -> Plan:
     )
 
 
-_SPECIAL = frozenset({"replaced", "scoped", "zeroed"})
+_SPECIAL = frozenset({"replaced", "scoped", "zeroed", "plainly", "speaks", "copied", "holds"})
 _DRAWS = frozenset({"draws"})
 
 
@@ -152,8 +156,8 @@ class Underway:
 
     __slots__ = (
         "_kept", "_performed", "_single", "_skipped", "access", "bundles", "decision", "effects", "expected", "facts",
-        "line", "operation", "plan", "plane", "printed", "receiver", "reservation", "session", "subject", "target",
-        "trace", "written",
+        "generation", "instead", "line", "operation", "plan", "plane", "printed", "receiver", "reservation", "session",
+        "subject", "target", "trace", "written",
     )  # fmt: skip
 
     _kept: bool
@@ -166,6 +170,8 @@ class Underway:
     effects: frozenset[Effect]
     expected: Expected
     facts: Facts | None
+    generation: int
+    instead: tuple[Any] | None
     line: Entry | None
     operation: Operation
     plan: Plan

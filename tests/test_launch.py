@@ -128,7 +128,7 @@ def test_limits_reach_the_guest(zygote):
         guest.sock.shutdown(1)
         assert guest.sock.recv(1000) == b"MemoryError: "
     with zygote.spawn(GuestLimits(cpu_seconds=7, open_files=9)) as guest:
-        guest.sock.sendall(b"sock.sendall(b'x'); sock.recv(1)")
+        guest.sock.sendall(b"import time; sock.sendall(b'x'); time.sleep(60)")
         guest.sock.shutdown(1)
         guest.sock.recv(1)  # it runs code: it is confined
         limits = Path(f"/proc/{guest.pid}/limits").read_text()

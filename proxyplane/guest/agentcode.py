@@ -72,6 +72,10 @@ class Agentcode:
                 if len(self._forgotten) > _FORGOTTEN_KEPT:
                     self._forgotten.popitem(last=False)
 
+    def settle(self) -> None:
+        """A run begins: no frame is on its way that could name what the host has forgotten."""
+        self._forgotten.clear()
+
     def __len__(self) -> int:
         return len(self._held)
 
@@ -97,6 +101,7 @@ def _signature(function: Any) -> str | None:
     code = getattr(function, "__code__", None)
     if code is None:
         return None
+    bound = getattr(function, "__func__", None) is not None
     function = getattr(function, "__func__", function)
     names = list(code.co_varnames)
     count = code.co_argcount
@@ -115,4 +120,4 @@ def _signature(function: Any) -> str | None:
         texts.append(f"{name}=..." if name in keywords else name)
     if code.co_flags & _KEYWORDS:
         texts.append("**" + names[after])
-    return f"({', '.join(texts)})"[:_DOC_CHARS]
+    return f"({', '.join(texts[1:] if bound and count else texts)})"[:_DOC_CHARS]

@@ -178,7 +178,11 @@ def _plain(request: Request) -> dict[str, Method]:
     def leave(self: Any, kind: Any, error: Any, trace: Any, /) -> Any:
         return request("exit", self._handle, None, (None if kind is None else kind.__name__,))
 
+    def interchange(self: Any, nan_as_null: bool = False, allow_copy: bool = True) -> Any:
+        return request("interchange", self._handle, None, (nan_as_null, allow_copy))
+
     named: dict[str, Method] = {
+        "dataframe": interchange,
         "setitem": setitem,
         "call": call,
         "len": length,

@@ -214,6 +214,9 @@ class Files:
 
     def _os_unlink(self, path: Any, *, dir_fd: int | None = None) -> None:
         _no_folder(dir_fd)
+        for raw in self._numbers.values():
+            if raw.is_at(path):
+                raw.keep()
         self._ask("remove", path)
 
     _os_remove = _os_unlink
@@ -328,6 +331,8 @@ def handed_over(value: Any) -> tuple[list[str], list[Any]] | None:
     buffer = value.buffer if isinstance(value, io.TextIOWrapper) else value
     raw = getattr(buffer, "raw", buffer)
     if not isinstance(raw, RawFile) or raw.closed or (raw.readable() and raw.started):
+        return None
+    if raw.nameless:  # a temporary file: it goes by value
         return None
     if raw.writable():
         value.flush()

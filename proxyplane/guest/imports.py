@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from proxyplane.guest.accessors import registrar
 from proxyplane.guest.dunders import Request
 from proxyplane.guest.references import Bound, StubType
 
@@ -31,7 +32,7 @@ class HostModule(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
         if name in own["_functions"]:
-            found: Any = Bound(own["_request"], self, own["_handle"], name)
+            found: Any = registrar(self.__name__, name) or Bound(own["_request"], self, own["_handle"], name)
         elif name in own["_others"] or not name.startswith("_"):
             try:
                 found = own["_request"]("getattr", own["_handle"], name)

@@ -61,6 +61,8 @@ class Link:
         """Callbacks that ended without an answer, because the answer itself failed."""
         self.releases: list[int] = []
         """Flat: handle, count, handle, count ... to go with the next request."""
+        self._lent: dict[int, list[Any]] = {}
+        """Buffers of the agent that an object of the host writes at its end, by its handle."""
         self.kept: list[Any] = []
         """Items of iterators that a frame names: alive until it is sent, or their release would go before it."""
 
@@ -130,17 +132,27 @@ class Link:
         elif frame[3]:
             self.announce(frame[3])
         if len(frame) > 4:
-            self._take_sides(frame, args, kwargs)
+            self._take_sides(frame, handle, args, kwargs)
         if frame[0] == Kind.RESULT:
             value = frame[2]
             return value if type(value) is not list else self.decode(value)
         raise self.failure(frame[2])
 
-    def _take_sides(self, frame: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
+    def _take_sides(self, frame: list[Any], handle: int, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> None:
         """What the host printed, warned of and wrote into buffers while it performed the operation."""
         more = frame[5] if len(frame) > 5 else {}
+        lent: list[Any] = []
         for at, content, position in more.get("written") or ():
-            write_back((kwargs or {})[at] if type(at) is str else args[at], content, position)
+            if type(at) is int and at < 0:
+                write_back(self._lent[handle][-1 - at], content, position)
+                continue
+            given = (kwargs or {})[at] if type(at) is str else args[at]
+            if position < 0:
+                lent.append(given)
+            else:
+                write_back(given, self.decode(content) if type(content) is list else content, position)
+        if lent and type(frame[2]) is list:
+            self._lent[frame[2][1]] = lent
         if frame[4]:
             sys.stdout.write(frame[4])
         for category, text in more.get("warned") or ():
@@ -250,7 +262,10 @@ class Link:
 
 def write_back(buffer: Any, content: str | bytes | None, position: int) -> None:
     """Bring a buffer of the agent to where the host's copy of it is; to a stream, write what the host wrote."""
-    if not isinstance(buffer, (io.StringIO, io.BytesIO)):
+    if type(buffer) is list:
+        buffer[:] = content or ()
+        return
+    if not isinstance(buffer, (io.StringIO, io.BytesIO)) and not (content is not None and _is_random(buffer)):
         if content is None and moved_to(buffer, position):
             return
         buffer.write(content or "")
@@ -258,8 +273,13 @@ def write_back(buffer: Any, content: str | bytes | None, position: int) -> None:
     if content is not None:
         buffer.seek(0)
         buffer.truncate()
-        buffer.write(content)  # type: ignore[arg-type]
+        buffer.write(content)
     buffer.seek(position)
+
+
+def _is_random(file: Any) -> bool:
+    """Whether a file of the agent crossed as all of its content: it is for reading and writing at once."""
+    return isinstance(file, io.BufferedRandom)
 
 
 def _agent_line() -> int | None:

@@ -14,7 +14,7 @@ import sys
 import types
 from typing import Any, Final
 
-from proxyplane.guest import displaying
+from proxyplane.guest import displaying, inline
 from proxyplane.guest.agentcode import Agentcode
 from proxyplane.guest.console import Console, NoInput
 from proxyplane.guest.failures import Remembered, describe, hide_own_frames, rebuild, warn
@@ -30,6 +30,8 @@ from proxyplane.transport.wire import FILES, MODULES, PROTOCOL, Kind, Limits
 __all__ = ["Guest", "main"]
 
 _SOURCES_KEPT: Final = 1000
+_COROUTINE: Final = 0x80
+"""The flag of code that awaits (`inspect.CO_COROUTINE`)."""
 _CUT: Final = "\n... output cut: {} more characters ...\n"
 
 
@@ -83,6 +85,7 @@ class Guest:
         sys.stderr = sys.__stderr__ = self._console.err  # type: ignore[misc,assignment]
         sys.stdin = sys.__stdin__ = NoInput()  # type: ignore[assignment,misc]
         self._modules.install()
+        inline.install()
         builtins.help = give_help  # type: ignore[assignment]
         displaying.install()
         hide_own_frames()
@@ -100,6 +103,7 @@ class Guest:
     def _serve(self, frame: list[Any]) -> None:
         kind = frame[0]
         if kind == Kind.RUN:
+            self._code.settle()
             self._link.spin(frame[4] if len(frame) > 4 else 0)
             self._run(frame[1], frame[2], frame[3])
         elif kind == Kind.CALLBACK:
@@ -230,14 +234,13 @@ class Guest:
         names = self._names.__dict__
         names["__builtins__"] = builtins
         if not isinstance(last, ast.Expr):
-            exec(compile(tree, filename, "exec", dont_inherit=True), names)  # noqa: S102  running code is the purpose
+            _run_all([_compiled(tree, filename, "exec")], names)
             return None
         tree.body.pop()
         # Both are compiled before either runs, so that a syntax error anywhere means that nothing ran.
-        body = compile(tree, filename, "exec", dont_inherit=True)
-        expression = compile(ast.Expression(last.value), filename, "eval", dont_inherit=True)
-        exec(body, names)  # noqa: S102
-        return eval(expression, names)  # noqa: S307
+        body = _compiled(tree, filename, "exec")
+        expression = _compiled(ast.Expression(last.value), filename, "eval")
+        return _run_all([body, expression], names)
 
     def _remember_source(self, source: str, filename: str) -> None:
         """Give tracebacks the agent's lines, also those of functions that earlier runs defined."""
@@ -256,6 +259,31 @@ class Guest:
             stub = kind is StubType or (type(kind) is StubType and issubclass(kind, Reference))
             found.append([name, value._handle if stub else 0])
         return found
+
+
+def _compiled(tree: Any, filename: str, mode: str) -> types.CodeType:
+    """Code of the agent, in which `await` may stand outside of functions."""
+    found: types.CodeType = compile(tree, filename, mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return found
+
+
+def _run_all(codes: list[types.CodeType], names: dict[str, Any]) -> Any:
+    """The value of the last of them; where one awaits, all run in one coroutine."""
+    value = None
+    if any(code.co_flags & _COROUTINE for code in codes):
+        return inline.run_coroutine(_awaited(codes, names))
+    for code in codes:
+        value = eval(code, names)  # noqa: S307 - running code is the purpose
+    return value
+
+
+async def _awaited(codes: list[types.CodeType], names: dict[str, Any]) -> Any:
+    value = None
+    for code in codes:
+        value = eval(code, names)  # noqa: S307
+        if code.co_flags & _COROUTINE:
+            value = await value
+    return value
 
 
 def _fresh_main() -> types.ModuleType:

@@ -40,8 +40,10 @@ class RawFile(io.RawIOBase):
         self._letters = letters
         self._size = size
         self._content: bytes | None = None
+        self._own: bytearray | None = None
+        """All of it, once its name is gone: a temporary file lives on in here."""
         self._on_close = closed
-        self.name = path
+        self.name = self._path = path
         self.number: int | None = None
         """Its descriptor, where it was opened as one."""
         self.mode = "".join(letter for letter in "rwaxb+" if letter in letters)
@@ -58,9 +60,23 @@ class RawFile(io.RawIOBase):
         """Whether something of it was read here."""
         return self._content is not None
 
+    @property
+    def nameless(self) -> bool:
+        """Whether its name was removed while it was open."""
+        return self._own is not None
+
+    def keep(self) -> None:
+        """Its name is about to be removed: what it holds stays, as natively."""
+        if self._own is None and not self.closed:
+            self._own = bytearray(self._ask("read", self._path) if self._size else b"")
+
+    def is_at(self, path: Any) -> bool:
+        """Whether it was opened under this name."""
+        return bool(os.fspath(self._path) == os.fspath(path))
+
     def again(self) -> RawFile:
         """The same file, opened once more."""
-        return RawFile(self._ask, self.name, self._letters, self._size, lambda raw: None)
+        return RawFile(self._ask, self._path, self._letters, self._size, lambda raw: None)
 
     def grown(self, end: int) -> None:
         """Host code has used it: what was read may have changed, and it may be longer."""
@@ -92,8 +108,10 @@ class RawFile(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read as much as there is room for."""
         self._check("read", self.readable())
-        if self._content is None:
-            self._content = self._ask("read", self.name)
+        if self._own is not None:
+            self._content = bytes(self._own)
+        elif self._content is None:
+            self._content = self._ask("read", self._path)
             self._size = len(self._content)
         part = self._content[self._position : self._position + len(memoryview(buffer).cast("B"))]
         memoryview(buffer).cast("B")[: len(part)] = part
@@ -104,9 +122,15 @@ class RawFile(io.RawIOBase):
         """Write all of it on the host."""
         self._check("write", self.writable())
         whole = bytes(memoryview(data).cast("B"))
+        if self._own is not None:
+            at = len(self._own) if self._appends else self._position
+            self._own.extend(bytes(max(0, at - len(self._own))))
+            self._own[at : at + len(whole)] = whole
+            self._size, self._position = len(self._own), at + len(whole)
+            return len(whole)
         for start in range(0, len(whole), _WRITE_BYTES):
             part = whole[start : start + _WRITE_BYTES]
-            self._size = self._ask("write", self.name, part, None if self._appends else self._position)
+            self._size = self._ask("write", self._path, part, None if self._appends else self._position)
             self._position = self._size if self._appends else self._position + len(part)
         if whole:
             self._content = None
@@ -129,7 +153,13 @@ class RawFile(io.RawIOBase):
     def truncate(self, size: int | None = None) -> int:
         """Make it exactly so long, by default as far as it is."""
         self._check("truncate", self.writable())
-        self._size = self._ask("cut", self.name, self._position if size is None else size)
+        end = self._position if size is None else size
+        if self._own is not None:
+            del self._own[end:]
+            self._own.extend(bytes(end - len(self._own)))
+            self._size = end
+        else:
+            self._size = self._ask("cut", self._path, end)
         self._content = None
         return self._size
 

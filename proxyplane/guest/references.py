@@ -9,20 +9,28 @@ from __future__ import annotations
 import re
 import sys
 import types
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
 from proxyplane.errors import DeniedAttribute
 from proxyplane.guest.dunders import Request
+from proxyplane.guest.mappings import maker_of, remade
 
 __all__ = ["Bound", "Constant", "HostFunction", "MethodName", "Reference", "StubType", "missing"]
 
-_PRIVATE: Final = frozenset(
-    "_handle _value _extra _shown _text _hash _feed _request _type_id _methods _dynamic _rich _carries".split()
-)
+
+def _is_private(name: str) -> bool:
+    """Stubs' own names, and private members of the host's: neither is listed."""
+    return name.startswith("_") and not name.startswith("__")
 
 
 _EXPRESSIONS: Final = frozenset(("query", "eval"))
+_NAMING: Final = {"sql": ("query", "frames"), "bmat": ("obj", "ldict")}
+"""Functions of modules whose text names variables: its parameter, and the keyword by which these are given."""
+_LOCALLY: Final = _EXPRESSIONS | _NAMING.keys() | {"to_dict"}
+"""Where arguments are looked at here before they go."""
 _VARIABLE: Final = re.compile(r"@([^\W\d]\w*)")
+_WORD: Final = re.compile(r"(?<![.\w])[^\W\d]\w*")
 
 
 class StubType(type):
@@ -54,6 +62,9 @@ class StubType(type):
         if name.startswith("_"):
             raise DeniedAttribute(f"type object {cls.__name__!r} has no attribute {name!r}")
         return cls._request("getattr", cls._handle, name)
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in type.__dir__(cls) if not _is_private(name)]
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls._request("setattr", cls._handle, name, (value,))
@@ -98,7 +109,7 @@ class Reference:
 
     def __dir__(self) -> list[str]:
         cls = type(self)
-        names = {name for name in object.__dir__(self) if name not in _PRIVATE}
+        names = {name for name in object.__dir__(self) if not _is_private(name)}
         if cls._dynamic:
             names.update(self._request("list", self._handle))
         return sorted(names)
@@ -122,22 +133,27 @@ class Reference:
         raise TypeError(f"cannot pickle a {type(self).__name__}: it lives on the host")
 
 
-def with_variables(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def with_variables(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `query` or `eval` with the caller's variables that the expression names with `@`.
 
-    Natively pandas looks them up in its caller's frame, which on the host is not the agent's.
+    Natively pandas looks them up in its caller's frame, which on the host is not the agent's. The `eval` of a module
+    has no columns: there every name is a variable.
     """
-    text = args[0] if args else kwargs.get("expr")
-    if not isinstance(text, str) or "@" not in text or "local_dict" in kwargs:
+    of_module = isinstance(owner, types.ModuleType)
+    parameter, keyword = _NAMING.get(name, ("expr", "local_dict"))
+    text = args[0] if args else kwargs.get(parameter)
+    if not isinstance(text, str) or keyword in kwargs or not (of_module or (name in _EXPRESSIONS and "@" in text)):
         return kwargs
     frame = sys._getframe(2)
     found: dict[str, Any] = {}
-    for name in set(_VARIABLE.findall(text)):
+    for variable in set((_WORD if of_module else _VARIABLE).findall(text)):
         for scope in (frame.f_locals, frame.f_globals):
-            if name in scope:
-                found[name] = scope[name]
+            if variable in scope:
+                found[variable] = scope[variable]
                 break
-    return {**kwargs, "local_dict": found} if found else kwargs
+    if name == "sql":
+        found = {word: value for word, value in found.items() if isinstance(value, Reference)}
+    return {**kwargs, keyword: found} if found else kwargs
 
 
 def missing(stub: Any, name: str) -> AttributeError:
@@ -158,9 +174,16 @@ class Bound:
         self.__name__ = name
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if self.__name__ in _EXPRESSIONS:
-            kwargs = with_variables(args, kwargs)
+        if self.__name__ in _LOCALLY:
+            if "into" in kwargs and kwargs["into"] is not dict:
+                return self._into(args, dict(kwargs))
+            kwargs = with_variables(self.__self__, self.__name__, args, kwargs)
         return self._request("call", self._handle, self.__name__, args, kwargs)
+
+    def _into(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        maker = maker_of(kwargs.pop("into"))
+        found = self._request("call", self._handle, self.__name__, args, kwargs)
+        return remade(found, maker, args[0] if args else kwargs.get("orient"))
 
     def _fetched(self) -> Any:
         return self._request("getattr", self._handle, self.__name__)
@@ -224,16 +247,23 @@ class HostFunction:
 
 
 class Constant:
-    """An attribute that the type has as well as its instances, such as `Timestamp.max`."""
+    """An attribute that the type has as well as its instances, such as `Timestamp.max` or `Series.str`.
 
-    __slots__ = ("_name", "_request")
+    Args:
+        request: asks the host.
+        name: of the attribute.
+        fetch: gives an instance's.
+    """
 
-    def __init__(self, request: Request, name: str) -> None:
+    __slots__ = ("_fetch", "_name", "_request")
+
+    def __init__(self, request: Request, name: str, fetch: Callable[[Any], Any]) -> None:
         self._request = request
         self._name = name
+        self._fetch = fetch
 
     def __get__(self, stub: Any, owner: Any) -> Any:
-        return self._request("getattr", (owner if stub is None else stub)._handle, self._name)
+        return self._fetch(stub) if stub is not None else self._request("getattr", owner._handle, self._name)
 
 
 class MethodName:

@@ -26,7 +26,7 @@ import resource
 import signal
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from proxyplane.guest import seccomp
@@ -39,8 +39,11 @@ __all__ = [
     "available",
     "close_all_but",
     "forget",
+    "gain_nothing",
+    "install_filter",
     "lock_down",
     "protect_zygote",
+    "restrict_files",
     "settle",
 ]
 
@@ -49,7 +52,8 @@ TIERS = ("sealed", "filtered", "split")
 
 NOBODY = 65534
 
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT, _CLOSE_RANGE = 444, 446, 436  # the same on every architecture
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT, _CLOSE_RANGE = 444, 445, 446, 436  # the same everywhere
+_SCOPE_SIGNAL = 2
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1
@@ -133,6 +137,11 @@ def _prctl(option: int, value: int) -> None:
     _checked(_libc_prctl, option, value, 0, 0, 0)
 
 
+def gain_nothing() -> None:
+    """This thread, and those it starts, can gain no rights any more by executing something (`no_new_privs`)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
 # --- Landlock ---------------------------------------------------------------------------------------
 
 
@@ -162,12 +171,28 @@ def _landlock() -> tuple[int, bytes]:
 _landlock_abi, _landlock_rights = _landlock()
 
 
-def _restrict_files() -> int:
-    """Landlock this thread with a ruleset that allows nothing; the ABI that is in force."""
+def restrict_files(rules: Iterable[tuple[int, int]] = (), *, signals: bool = False) -> int:
+    """Landlock this thread; those that it starts later inherit it.
+
+    Args:
+        rules: descriptor of a folder or file, and the rights that stay there; nothing else stays.
+        signals: processes outside may still be signalled.
+
+    Returns:
+        The ABI that is in force.
+
+    Raises:
+        SandboxError: it could not be had, or did not take hold.
+        OSError: with the kernel's errno.
+    """
     if not _landlock_abi:
         raise SandboxError("Landlock is not available in this kernel")
-    ruleset = _call(_LANDLOCK_CREATE, _landlock_rights, len(_landlock_rights), 0)
+    files, net, scoped = struct.unpack("=QQQ", _landlock_rights)
+    attribute = struct.pack("=QQQ", files, net, scoped & ~_SCOPE_SIGNAL if signals else scoped)
+    ruleset = _call(_LANDLOCK_CREATE, attribute, len(attribute), 0)
     try:
+        for descriptor, rights in rules:
+            _call(_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", rights & files, descriptor), 0)
         _call(_LANDLOCK_RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)
@@ -181,24 +206,45 @@ def _restrict_files() -> int:
 # --- seccomp ----------------------------------------------------------------------------------------
 
 
+def _loaded(program: bytes) -> bytes:
+    """A `struct sock_fprog` of a filter."""
+    return struct.pack("=HxxxxxxQ", len(program) // 8, _address(program))
+
+
 def _filter() -> bytes:
-    """A `struct sock_fprog` for this machine; empty when there is no filter for it."""
+    """The guest's filter for this machine, ready to be installed; empty when there is none for it."""
     try:
-        program = seccomp.assemble(_machine)
+        return _loaded(seccomp.assemble(_machine))
     except LookupError:
         return b""
-    return struct.pack("=HxxxxxxQ", len(program) // 8, _address(program))
 
 
 _program = _filter()
 
 
+def install_filter(program: bytes) -> None:
+    """Put all threads of this process under a system-call filter.
+
+    Args:
+        program: an array of `struct sock_filter`.
+
+    Raises:
+        SandboxError: a thread stays outside.
+        OSError: with the kernel's errno.
+    """
+    _install(_loaded(program))
+
+
+def _install(loaded: bytes) -> None:
+    if _call(_SECCOMP[_machine], _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, loaded):
+        raise SandboxError("a thread could not be brought under the system-call filter")
+
+
 def _restrict_calls() -> None:
-    """Install the system-call filter on all threads."""
+    """Install the guest's filter on all threads."""
     if not _program:
         raise SandboxError(f"there is no system-call filter for {_machine}")
-    if _call(_SECCOMP[_machine], _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC, _program):
-        raise SandboxError("a thread could not be brought under the system-call filter")
+    _install(_program)
     try:
         os.stat("/")  # a lookup, which Landlock alone would let through
     except PermissionError:
@@ -305,9 +351,9 @@ def lock_down(limits: Mapping[str, int], tier: str, parent: int) -> Report:
         _limit(limits)
         report["rlimits"] = True
         if tier != "split":
-            _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+            gain_nothing()
             if tier == "sealed":
-                report["landlock"] = _restrict_files()
+                report["landlock"] = restrict_files()
             _restrict_calls()
             report["seccomp"] = True
     except OSError as error:

@@ -21,8 +21,9 @@ asm-generic/unistd.h (aarch64).
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
-__all__ = ["ALLOWED", "DEADLY", "INSPECTED", "MACHINES", "NUMBERS", "assemble"]
+__all__ = ["ALLOWED", "DEADLY", "INSPECTED", "MACHINES", "NUMBERS", "assemble", "build"]
 
 MACHINES = ("x86_64", "aarch64")
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -142,12 +143,34 @@ _FIONBIO = 0x5421
 
 Instruction = tuple[int, int, int, int]
 
+ALLOW: Instruction = (_RETURN, 0, 0, _ALLOW)
+REFUSE: Instruction = (_RETURN, 0, 0, _REFUSE)
+UNKNOWN: Instruction = (_RETURN, 0, 0, 0x00050000 | 38)
+"""ENOSYS: whoever asks takes an older call instead, which can be inspected."""
+
 
 def assemble(machine: str) -> bytes:
     """The filter for `machine` as an array of `struct sock_filter`.
 
     Args:
         machine: `x86_64` or `aarch64`, as `os.uname().machine` says it.
+
+    Raises:
+        LookupError: no filter is known for this machine.
+    """
+    inspections = _inspections()
+    calls = [(NUMBERS[name], inspections[name]) for name in INSPECTED]
+    calls += [(NUMBERS[name], [ALLOW]) for name in ALLOWED]
+    return build(machine, [*calls, *((NUMBERS[name], [(_RETURN, 0, 0, _KILL)]) for name in DEADLY)])
+
+
+def build(machine: str, calls: Iterable[tuple[tuple[int | None, int | None], list[Instruction]]]) -> bytes:
+    """A filter out of what is done for each call; every other one answers EPERM.
+
+    Args:
+        machine: `x86_64` or `aarch64`.
+        calls: a call's number on each machine, and what follows when it is made: instructions that end in a verdict on
+            every path.
 
     Raises:
         LookupError: no filter is known for this machine.
@@ -163,16 +186,49 @@ def assemble(machine: str) -> bytes:
     ]
     if machine == "x86_64":
         program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
-    for names, bodies in ((INSPECTED, _inspections()), (ALLOWED, None), (DEADLY, None)):
-        for name in names:
-            number = NUMBERS[name][column]
-            if number is None:
-                continue
-            verdict = _KILL if names is DEADLY else _ALLOW
-            body = bodies[name] if bodies else [(_RETURN, 0, 0, verdict)]
+    for numbers, body in calls:
+        number = numbers[column]
+        if number is not None:
             program += [(_JUMP_EQUAL, 0, len(body), number), *body]
-    program.append((_RETURN, 0, 0, _REFUSE))
+    program.append(REFUSE)
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def load(argument: int, *, high: bool = False) -> Instruction:
+    """Load the low (or high) half of a call's argument."""
+    return (_LOAD, 0, 0, _low(argument) + (4 if high else 0))
+
+
+def mask(bits: int) -> Instruction:
+    """Keep these bits of what is loaded."""
+    return (_AND, 0, 0, bits)
+
+
+def one_of(values: tuple[int, ...]) -> list[Instruction]:
+    """Allow when the loaded word is one of `values`, else refuse."""
+    jumps = [(_JUMP_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
+    return [*jumps, REFUSE, ALLOW]
+
+
+def has(bits: int) -> list[Instruction]:
+    """Allow when one of these bits of the loaded word is set, else refuse."""
+    return [(_JUMP_SET, 1, 0, bits), REFUSE, ALLOW]
+
+
+def only(value: int) -> list[Instruction]:
+    """Refuse when the loaded word is another value."""
+    return [(_JUMP_EQUAL, 1, 0, value), REFUSE]
+
+
+def also(value: int) -> list[Instruction]:
+    """Allow when the loaded word is this value."""
+    return [(_JUMP_EQUAL, 0, 1, value), ALLOW]
+
+
+def zero(argument: int) -> list[Instruction]:
+    """Allow when an argument is zero (a null pointer), else refuse."""
+    low, high = load(argument), load(argument, high=True)
+    return [low, (_JUMP_EQUAL, 1, 0, 0), REFUSE, high, (_JUMP_EQUAL, 1, 0, 0), REFUSE, ALLOW]
 
 
 def _inspections() -> dict[str, list[Instruction]]:
@@ -180,15 +236,6 @@ def _inspections() -> dict[str, list[Instruction]]:
     not_executable = [
         (_LOAD, 0, 0, _low(2)),
         (_JUMP_SET, 0, 1, _PROT_EXEC),
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    no_address = [
-        (_LOAD, 0, 0, _low(4)),
-        (_JUMP_EQUAL, 1, 0, 0),
-        (_RETURN, 0, 0, _REFUSE),
-        (_LOAD, 0, 0, _low(4) + 4),
-        (_JUMP_EQUAL, 1, 0, 0),
         (_RETURN, 0, 0, _REFUSE),
         (_RETURN, 0, 0, _ALLOW),
     ]
@@ -201,20 +248,14 @@ def _inspections() -> dict[str, list[Instruction]]:
     return {
         "mmap": not_executable,
         "mprotect": not_executable,
-        "sendto": no_address,
-        "futex": [(_LOAD, 0, 0, _low(1)), (_AND, 0, 0, _FUTEX_COMMAND), *_one_of(_FUTEX_WAIT_WAKE)],
+        "sendto": zero(4),
+        "futex": [(_LOAD, 0, 0, _low(1)), (_AND, 0, 0, _FUTEX_COMMAND), *one_of(_FUTEX_WAIT_WAKE)],
         "clock_gettime": fixed_clock,
         "clock_getres": fixed_clock,
         "clock_nanosleep": fixed_clock,
-        "madvise": [(_LOAD, 0, 0, _low(2)), *_one_of(_MADVISE_ALLOCATOR)],
-        "ioctl": [(_LOAD, 0, 0, _low(1)), *_one_of((_FIONBIO,))],
+        "madvise": [(_LOAD, 0, 0, _low(2)), *one_of(_MADVISE_ALLOCATOR)],
+        "ioctl": [(_LOAD, 0, 0, _low(1)), *one_of((_FIONBIO,))],
     }
-
-
-def _one_of(values: tuple[int, ...]) -> list[Instruction]:
-    """Allow when the loaded word is one of `values`, else refuse."""
-    jumps = [(_JUMP_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
-    return [*jumps, (_RETURN, 0, 0, _REFUSE), (_RETURN, 0, 0, _ALLOW)]
 
 
 def _low(argument: int) -> int:

@@ -7,6 +7,7 @@ any data they do here without a request.
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -42,6 +43,19 @@ class Singleton:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {self._name!r}: there is only one")
+
+
+class Masked(Singleton):
+    """`numpy.ma.masked`: it shows itself as numpy does."""
+
+    def __repr__(self) -> str:
+        return "masked"
+
+    def __str__(self) -> str:
+        return "--"
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
 
 
 class NAType(Singleton):
@@ -139,6 +153,12 @@ class NaTType(dt.datetime):
     ceil = floor = round = normalize = tz_convert = tz_localize = as_unit = to_period = _itself
     astimezone = replace = to_pydatetime = date = _itself
 
+    def to_numpy(self, *args: Any, **kwargs: Any) -> Any:
+        """`numpy.datetime64('NaT')`, of the host's numpy."""
+        return importlib.import_module("numpy").datetime64("NaT", "ns")
+
+    to_datetime64 = to_numpy
+
     def _no_number(self, *args: Any, **kwargs: Any) -> float:
         return NAN
 
@@ -187,6 +207,7 @@ _by_name: dict[str, Any] = {
     "Ellipsis": ...,
     "NotImplemented": NotImplemented,
     "numpy.nan": NAN,
+    "numpy.ma.masked": Masked("numpy.ma.masked"),
     "pandas.NA": NA,
     "pandas.NaT": NaT,
 }

@@ -16,6 +16,7 @@ from typing import Any, Final
 from proxyplane.errors import ProtocolError
 from proxyplane.guest import carried, containers
 from proxyplane.guest.dunders import Method, Request, special_methods
+from proxyplane.guest.extensions import extension_class
 from proxyplane.guest.references import Constant, HostFunction, MethodName, Reference, StubType, missing
 
 __all__ = ["Stubs"]
@@ -94,6 +95,8 @@ class Stubs:
         builtin = getattr(builtins, name, None) if name else None
         if isinstance(builtin, type) and issubclass(builtin, BaseException):
             cls = self._exception_class(item, builtin)
+        elif item.get("extends"):
+            cls = extension_class(item)
         else:
             cls = self._stub_class(item, name)
         self._announced[number] = item
@@ -144,7 +147,8 @@ class Stubs:
                 namespace[name] = self._member(name)[1]
         for name in item.get("constants") or ():
             if name not in local or builtin == "datetime":
-                namespace[name] = Constant(self._request, name)
+                fetch: Any = self._member(name)[1].fget
+                namespace[name] = Constant(self._request, name, fetch)
         for name in item["methods"]:
             if name not in local:
                 namespace[name] = self._member(name)[0]
@@ -158,6 +162,8 @@ class Stubs:
             namespace["__class_getitem__"] = classmethod(types.GenericAlias)
         if builtin is not None:
             namespace |= carried.local_methods(dunders, self._remote, _is_stub, self._truths_of(item))
+            if "__getitem__" in dunders and "__iter__" not in dunders:  # a scalar is no sequence
+                namespace["__iter__"] = None
         if item.get("dynamic"):
             namespace["__getattr__"] = self._dynamic()
         return namespace | {

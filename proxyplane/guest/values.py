@@ -22,6 +22,7 @@ from typing import Any, Final
 from proxyplane.errors import ProtocolError
 from proxyplane.guest import singletons
 from proxyplane.guest.agentcode import Agentcode
+from proxyplane.guest.extensions import Extension, parts_of
 from proxyplane.guest.files import handed_over
 from proxyplane.guest.imports import HostModule
 from proxyplane.guest.references import Bound, HostFunction, StubType
@@ -93,7 +94,7 @@ class Values:
         for kind in (types.FunctionType, types.MethodType, functools.partial):
             self._encoders[kind] = self._callable
         self._encoders[types.BuiltinFunctionType] = self._builtin
-        for kind in (singletons.Singleton, singletons.NAType, singletons.NaTType):
+        for kind in (singletons.Singleton, singletons.NAType, singletons.NaTType, singletons.Masked):
             self._encoders[kind] = lambda v, depth: [Tag.SINGLETON, singletons.name_of(v)]
         for kind, leaf in LEAVES.items():
             self._encoders[kind] = _leaf(leaf)
@@ -174,6 +175,10 @@ class Values:
         kind = type(value)
         if isinstance(value, type):
             return self._class(value, depth)
+        if isinstance(value, Extension):
+            number, hooks, attributes = parts_of(value)
+            parts = [[Tag.TYPE, number], self._dict(hooks, depth), self._dict(attributes, depth)]
+            return [Tag.RECORD, "Extended", ["type", "hooks", "attributes"], parts]
         if isinstance(value, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
             return self._record(value, list(kind._fields), list(tuple.__iter__(value)), depth)
         if dataclasses.is_dataclass(value):
@@ -196,6 +201,12 @@ class Values:
         file = handed_over(value)
         if file is not None:
             return [Tag.RECORD, "File", file[0], [self._encode(x, depth + 1) for x in file[1]]]
+        if isinstance(value, io.BufferedRandom):  # what the host makes of it is written back
+            at = value.tell()
+            value.seek(0)
+            content = value.read()
+            value.seek(at)
+            return [Tag.RECORD, "BytesIO", ["content", "position"], [content, at]]
         if isinstance(value, io.IOBase) and value.readable() and not value.writable():
             return self._buffered(value)
         if isinstance(value, io.TextIOBase) and value.writable():  # what the host writes is written to it then

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,16 @@ _ALWAYS: Final = frozenset(
 )
 """What a class never takes over from its host type's list of special methods: `_base` has it, or nothing should."""
 
+_ABSTRACT: Final = frozenset(
+    "__len__ __iter__ __next__ __contains__ __reversed__ __getitem__ __hash__ __call__ __await__ __aiter__ __anext__ "
+    "__enter__ __exit__ __aenter__ __aexit__ __fspath__ __index__ __int__ __float__ __complex__ __abs__ __round__ "
+    "__bytes__ __length_hint__ __index__ send throw close asend athrow aclose".split()
+)
+"""What the abstract classes of the standard library look for."""
+
+_MATCHED: Final[dict[int, Any]] = {1 << 5: Sequence, 1 << 6: Mapping}
+"""Bits of `__flags__` by which the `match` statement tells sequences and mappings; registering sets them."""
+
 _classes: WeakKeyDictionary[Catalog, dict[type, type]] = WeakKeyDictionary()
 _wrapt: Any = wrapt.ObjectProxy
 
@@ -62,13 +72,35 @@ def make(cls: type, inprocess: InProcess, held: Held) -> Any:
 
 
 def _class_for(real: type, kind: TypeEntry | None) -> type:
-    namespace: dict[str, Any] = {"__slots__": (), "_proxied": f"{real.__module__}.{real.__qualname__}"}
+    namespace: dict[str, Any] = {
+        "__slots__": (),
+        "_proxied": f"{real.__module__}.{real.__qualname__}",
+        "_outline": _outline(real),
+    }
     for name in _special_names(real):
         namespace[name] = passed_on(name)
     namespace |= operators(real) | special(real) | _base()
     for name, line in kind.members.items() if kind is not None and not issubclass(real, type) else ():
         namespace[name] = _Method(name) if line.kind in _CALLED else _property(name)
-    return ProxyType(real.__name__, (wrapt.ObjectProxy,), namespace)
+    made = ProxyType(real.__name__, (_wrapt,), namespace)
+    for flag, kind_of in _MATCHED.items():
+        if real.__flags__ & flag:
+            kind_of.register(made)
+    return made
+
+
+def _outline(real: type) -> type:
+    """A class with nothing but the names of what abstract classes ask for, where the host type has them."""
+    names: dict[str, Any] = {}
+    for owner in reversed(real.__mro__[:-1]):
+        for name, value in vars(owner).items():
+            if name in _ABSTRACT:
+                names[name] = None if value is None else _declared
+    return type("Outline", (), names)
+
+
+def _declared(*args: Any, **kwargs: Any) -> NoReturn:
+    raise TypeError("an outline names the methods of a host type; it has none itself")
 
 
 def _special_names(real: type) -> Iterator[str]:
@@ -167,8 +199,9 @@ def _base() -> dict[str, Any]:
         "__setattr__": _set,
         "__delattr__": _delete,
         "__dir__": _names,
-        "__reduce__": lambda proxy: _refuse_copy("__reduce__"),
-        "__reduce_ex__": lambda proxy, protocol: _refuse_copy("__reduce_ex__"),
+        "__reduce__": lambda proxy: _refuse_pickle(),
+        "__reduce_ex__": lambda proxy, protocol: _refuse_pickle(),
+        "__getstate__": lambda proxy: _refuse_pickle(),
         "__copy__": lambda proxy: _copied(proxy, "__copy__", ()),
         "__deepcopy__": lambda proxy, memo: _copied(proxy, "__deepcopy__", (memo,)),
         "__array_ufunc__": _ufunc,
@@ -181,7 +214,8 @@ def _base() -> dict[str, Any]:
     }
     for name in "__doc__ __name__ __module__ __dict__ __annotations__".split():
         found[name] = _property(name)
-    found["__class__"], found["__wrapped__"] = _property("__class__", raw=True), _property("__wrapped__", raw=True)
+    for name in "__class__ __bases__ __wrapped__".split():
+        found[name] = _property(name, raw=True)
     return found
 
 
@@ -202,20 +236,24 @@ def _names(proxy: Any) -> list[str]:
     return [*held.kind.members, *(name for name in held.kind.dunders if name != "()"), *dynamic]
 
 
-def _refuse_copy(name: str) -> NoReturn:
-    raise NotImplementedError(f"object proxy must define {name}(): in-process proxies are not pickled; send the result")
+def _refuse_pickle() -> NoReturn:
+    error = NotImplementedError("object proxy must define __reduce__()")
+    error.add_note("in-process proxies are not pickled; send the result")
+    raise error
 
 
 def _copied(proxy: Any, name: str, args: tuple[Any, ...]) -> Any:
     grip = grip_of(proxy)
     if grip.held.kind is None:
-        raise NotImplementedError(f"object proxy must define {name}(): no catalog says what a copy would do")
+        error = NotImplementedError(f"object proxy must define {name}()")
+        error.add_note("no catalog says what a copy of it would do")
+        raise error
     return grip.inprocess.perform("call", grip.held, name, () if name == "__copy__" else ({},))
 
 
 def _bases(proxy: Any, bases: tuple[Any, ...]) -> tuple[Any, ...]:
     grip = grip_of(proxy)
-    return tuple(grip.inprocess.ask("call", grip.held, "__mro_entries__")[0].value)
+    return tuple(grip.inprocess.ask("call", grip.held, "__mro_entries__", (bases,))[0].value)
 
 
 def _shown(proxy: Any) -> tuple[str, str]:

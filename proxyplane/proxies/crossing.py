@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import sys
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from proxyplane import hosts
 from proxyplane.callables import MediatedCallable
@@ -26,10 +27,30 @@ from proxyplane.transport.wire import LEAVES
 if TYPE_CHECKING:
     from proxyplane.proxies.inprocess import InProcess
 
-__all__ = ["AgentFunction", "Crossing", "Taken"]
+__all__ = ["AgentFunction", "Cause", "Crossing", "Taken"]
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), *LEAVES})
 _BUILDERS: Final[dict[type, Callable[[Any], Any]]] = {list: list, tuple: tuple, set: set, frozenset: frozenset}
+_FIXED: Final = frozenset({tuple, frozenset})
+_Part = Callable[[Any], Any]
+
+
+def _mapped(value: Any, take: _Part) -> dict[Any, Any]:
+    return {take(key): take(item) for key, item in value.items()}
+
+
+_MAKERS: Final[dict[type, Callable[[Any, _Part], Any]]] = {
+    dict: _mapped,
+    type({}.keys()): lambda view, take: _mapped(view.mapping, take).keys(),
+    type({}.values()): lambda view, take: _mapped(view.mapping, take).values(),
+    type({}.items()): lambda view, take: _mapped(view.mapping, take).items(),
+    types.MappingProxyType: lambda view, take: types.MappingProxyType(_mapped(view, take)),
+    OrderedDict: lambda value, take: OrderedDict(_mapped(value, take)),
+    defaultdict: lambda value, take: defaultdict(take(value.default_factory), _mapped(value, take)),
+    Counter: lambda value, take: Counter(_mapped(value, take)),
+    deque: lambda value, take: deque([take(item) for item in value], value.maxlen),
+}
+"""Containers of the agent that are no sequences or sets, and views of them: how the host's own is made."""
 _FUNCTIONS: Final = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType)
 _BUILTINS: Final = {
     id(value): value
@@ -39,10 +60,19 @@ _BUILTINS: Final = {
     )
 }  # fmt: skip
 """Built-ins that host code may be handed as they are: the same as for a guest, and types of plain values."""
+_ALIASES: Final = (types.GenericAlias, types.UnionType)
 _INTO: Final = frozenset({Effect.READ, Effect.COMPUTE})
 _FOREIGN: Final = frozenset({Effect.CALLBACK, Effect.UNKNOWN})
 _CALLBACK: Final = frozenset({Effect.CALLBACK})
 _NOT_MEDIATED: Final = frozenset({"zeroed", "state", "scoped"})
+
+
+class Cause(NamedTuple):
+    """What a callback's record says of the operation that brought the function."""
+
+    id: bytes
+    target: int
+    inputs: tuple[int, ...]
 
 
 class AgentFunction:
@@ -51,8 +81,8 @@ class AgentFunction:
     def __init__(self, inprocess: InProcess, function: Callable[..., Any]) -> None:
         self._inprocess = inprocess
         self.function = function
-        self.cause: Any = None
-        """The operation that it was given to."""
+        self.cause: Cause | None = None
+        """The operation that it was given to; not its arguments, which host code may have let go of long ago."""
         name = getattr(function, "__name__", None)
         self.__name__: str = name if type(name) is str else type(function).__name__
         self.__qualname__ = self.__name__
@@ -68,9 +98,10 @@ class AgentFunction:
 class Taken:
     """What was unwrapped for one operation."""
 
-    __slots__ = ("buffers", "effects", "functions", "held")
+    __slots__ = ("buffers", "cause", "copies", "effects", "functions", "held")
 
     def __init__(self) -> None:
+        self.cause: Cause | None = None
         self.held: list[Held] = []
         """Objects of the session among the arguments, at any depth."""
         self.effects: frozenset[Effect] = frozenset()
@@ -78,6 +109,13 @@ class Taken:
         self.functions: list[AgentFunction] = []
         self.buffers: dict[int | str, Any] = {}
         """Buffers of the agent by their place: the host gets a copy."""
+        self.copies: dict[int, tuple[Any, Any]] = {}
+        """Containers of the agent by their identity, each with what the host gets for it."""
+
+    def back(self, items: list[Any], give: Callable[[Any], Any]) -> list[Any]:
+        """What the agent gets for the items of a list of its own that host code has written into."""
+        own = {id(made): container for container, made in self.copies.values()}
+        return [own[id(item)] if id(item) in own else give(item) for item in items]
 
 
 class Crossing:
@@ -126,7 +164,7 @@ class Crossing:
             return value
         if is_proxy(value):
             return self._take_proxy(value, taken)
-        if kind in _BUILDERS or kind is dict:
+        if kind in _BUILDERS or kind in _MAKERS:
             if depth > self._session.plane.limits.depth:
                 raise TooDeep(f"an argument nested deeper than {self._session.plane.limits.depth}")
             return self._take_container(value, kind, taken, depth + 1)
@@ -144,14 +182,23 @@ class Crossing:
         return self._take_other(value, kind, taken)
 
     def _take_container(self, value: Any, kind: type, taken: Taken, depth: int) -> Any:
-        if kind is dict:
-            pairs = [(self.take(k, taken, depth), self.take(v, taken, depth)) for k, v in value.items()]
-            same = all(k is a and v is b for (k, v), (a, b) in zip(pairs, value.items(), strict=True))
-            return value if same else dict(pairs)
-        before = list(value)
-        after = [self.take(item, taken, depth) for item in before]
-        same = all(a is b for a, b in zip(after, before, strict=True))
-        return value if same else _BUILDERS[kind](after)
+        """A copy with real objects: what stayed the agent's own could change, or be given a proxy, in the host's hands.
+
+        (`granted.append(own); own.append(proxy)` changed a granted object without an operation.)
+        """
+        known = taken.copies.get(id(value))
+        if known is not None:
+            return known[1]
+        if kind in _MAKERS:
+            made = _MAKERS[kind](value, lambda part: self.take(part, taken, depth))
+        else:
+            before = list(value)
+            after = [item if type(item) in _PLAIN else self.take(item, taken, depth) for item in before]
+            if kind in _FIXED and all(a is b for a, b in zip(after, before, strict=True)):
+                return value
+            made = _BUILDERS[kind](after)
+        taken.copies[id(value)] = (value, made)
+        return made
 
     def _take_proxy(self, proxy: Any, taken: Taken) -> Any:
         grip = grip_of(proxy)
@@ -164,7 +211,7 @@ class Crossing:
         if isinstance(held.value, types.ModuleType):
             taken.effects |= _FOREIGN
             return held.value
-        if type(held.value) in _FUNCTIONS:
+        if held.entry is not None or type(held.value) in _FUNCTIONS:
             return self._callable(held, None, held.entry, held.value, taken)
         if isinstance(held.value, type):
             return self._take_type(held.value, taken)
@@ -205,21 +252,31 @@ class Crossing:
     def _take_other(self, value: Any, kind: type, taken: Taken) -> Any:
         if isinstance(value, type):
             return self._take_type(value, taken)
+        if kind in _ALIASES and self._plain_alias(value):
+            return value
         entry = self._catalog.function(value)
         if entry is not None:
             held, _ = self._table.adopt(value, self._catalog.of(kind))
-            held.entry = entry
+            held.entry, held.plain = entry, False
+            taken.held.append(held)  # as when a guest sends a function; the entry ends with the operation
             return self._callable(held, None, entry, value, taken)
         if kind in (AgentFunction, MediatedCallable, io.StringIO, io.BytesIO):
             return value
         if hasattr(kind, "__next__"):
             taken.effects |= _CALLBACK
-            return self._take_each(value)
+            return self._take_each(value, taken)
         if kind in _FUNCTIONS or (callable(value) and not self._described(kind)):
             return self._take_function(value, taken)
         if isinstance(value, types.ModuleType) or not (self._described(kind) or _of_the_standard_library(kind)):
             taken.effects |= _FOREIGN
         return value
+
+    def _plain_alias(self, alias: Any) -> bool:
+        """Whether calling `list[int]` does no more than calling `list`."""
+        tried = Taken()
+        parts = (getattr(alias, "__origin__", None), *alias.__args__)
+        same = all(self.take(part, tried) is part for part in parts)
+        return same and not (tried.effects or tried.functions or tried.held)
 
     def _take_function(self, value: Any, taken: Taken) -> AgentFunction:
         taken.effects |= _CALLBACK
@@ -230,11 +287,16 @@ class Crossing:
         taken.functions.append(made)
         return made
 
-    def _take_each(self, items: Iterator[Any]) -> Iterator[Any]:
+    def _take_each(self, items: Iterator[Any], sent: Taken) -> Iterator[Any]:
         """What an iterator of the agent gives, unwrapped item by item while host code reads it."""
         for item in items:
             taken = Taken()
-            yield self.take(item, taken)
+            value = self.take(item, taken)
+            for function in taken.functions:
+                function.cause = sent.cause
+            if sent.cause is not None:
+                self._inprocess.joins(sent.cause, taken.held)
+            yield value
 
     def _described(self, kind: type) -> bool:
         """Whether a catalog describes exactly this type, or it belongs to the same library as its described base."""
@@ -262,7 +324,8 @@ class Crossing:
     def _give_container(self, value: Any, fresh: bool, made: Callable[[Held], None], show: bool, depth: int) -> Any:
         kind = type(value)
         if _PLAIN.issuperset(map(type, value)) and kind is not dict:
-            return value
+            # An inner list may be a cell that the host holds: as for a guest, it is copied.
+            return value if depth == 1 or kind in (tuple, frozenset) else kind(value)
         if kind is dict:
             return {
                 self.give(k, fresh, made, show=show, depth=depth): self.give(v, fresh, made, show=show, depth=depth)
@@ -274,13 +337,14 @@ class Crossing:
         """The proxy of a host object; the object itself where code would compare it by identity or gave it itself."""
         if type(value) is AgentFunction:
             return value.function
+        if type(value) is object and self._table.find(value) is None:
+            return value  # a mark such as `get(key, missing)` is given: it has nothing, and is compared by identity
         if id(value) in _BUILTINS or hosts.singleton_name(value) is not None:
             return value
         if isinstance(value, type):
             entry = self._catalog.of(value)
-            maker = entry.constructor if entry is not None else None
-            if issubclass(value, BaseException) or (maker is not None and _harmless(maker)):
-                return value  # what it does is known and no more than computing
+            if issubclass(value, BaseException) or (entry is not None and entry.carries):
+                return value  # for `except`, and of values that cross as themselves
         value = self._membrane.seen_as(value)
         held, new = self._table.adopt(value, self._catalog.of(type(value)))
         if new:

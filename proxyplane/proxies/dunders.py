@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn
 
@@ -14,6 +15,8 @@ _COMPARE: Final = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne
 _UNARY: Final = {"neg": "-", "pos": "+", "invert": "~", "abs": "abs()"}
 _COERCED: Final[dict[str, type]] = {"int": int, "float": float, "complex": complex}
 _SEQUENCES: Final = (list, tuple, str, bytes)
+_CONTAINERS: Final = frozenset({list, dict, set, frozenset, tuple})
+_HEAP_TYPE: Final = 1 << 9
 _CHUNK: Final = 512
 """Most items that are read ahead from an iterator."""
 
@@ -112,7 +115,10 @@ def special(real: type) -> dict[str, Any]:
         found[f"__{name}__"] = (
             _unary(name) if has(real, f"__{name}__") else _fails(f"bad operand type for {sign}: {noun!r}")
         )
-    for name in ("trunc", "floor", "ceil", "reversed"):
+    for name, of_float in (("floor", math.floor), ("ceil", math.ceil)):
+        if not has(real, f"__{name}__") and (has(real, "__float__") or has(real, "__index__")):
+            found[f"__{name}__"] = _of_float(of_float)
+    for name in {"trunc", "floor", "ceil", "reversed"} - {name[2:-2] for name in found}:
         able = has(real, f"__{name}__")
         found[f"__{name}__"] = _unary(name) if able else _fails(f"type {noun} doesn't define __{name}__ method")
     whole = has(real, "__index__") or has(real, "__trunc__")
@@ -126,8 +132,7 @@ def special(real: type) -> dict[str, Any]:
     index = has(real, "__index__")
     found["__index__"] = _index if index else _fails(f"{noun!r} object cannot be interpreted as an integer")
     found["__bytes__"] = _bytes(real)
-    for name in ("__instancecheck__", "__subclasscheck__"):
-        found[name] = passed_on(name)
+    found["__instancecheck__"], found["__subclasscheck__"] = _instance_check, passed_on("__subclasscheck__")
     manages = has(real, "__enter__") and has(real, "__exit__")
     refused = _fails(f"{noun!r} object does not support the context manager protocol")
     found["__enter__"], found["__exit__"] = (_enter, _leave) if manages else (refused, refused)
@@ -165,10 +170,17 @@ def _container(real: type, noun: str) -> dict[str, Any]:
         found[name] = _written(verb) if has(real, name) else refused
     if has(real, "__next__"):
         found["__next__"] = _following
-    found["__iter__"] = _iterate if iterates or subscripts else None
-    within = has(real, "__contains__") or iterates or subscripts
+    sequence = subscripts and (iterates or _in_python(real, "__getitem__") or issubclass(real, _SEQUENCES))
+    found["__iter__"] = _iterate if iterates or sequence else None
+    within = has(real, "__contains__") or iterates or sequence
     found["__contains__"] = _contains if within else _fails(f"argument of type {noun!r} is not iterable")
     return found
+
+
+def _in_python(real: type, name: str) -> bool:
+    """Whether a special method is of a class in Python: such a `__getitem__` is iterated over, one in C maps keys."""
+    owner = next(owner for owner in real.__mro__ if name in vars(owner))
+    return bool(owner.__flags__ & _HEAP_TYPE)
 
 
 def _fails(text: str) -> Method:
@@ -199,6 +211,12 @@ def _coerced(member: str, kind: type) -> Method:
     return method
 
 
+def _of_float(function: Callable[[float], int]) -> Method:
+    """`math.floor` and `math.ceil` take the float of what has no such method."""
+    to_float = _coerced("float", float)
+    return lambda proxy: function(to_float(proxy))
+
+
 def _rounded(proxy: Any, digits: Any = None, /) -> Any:
     grip = grip_of(proxy)
     return grip.inprocess.perform("unop", grip.held, "round", () if digits is None else (digits,))
@@ -212,6 +230,13 @@ def passed_on(name: str) -> Method:
         return grip.inprocess.perform("call", grip.held, name, args, kwargs)
 
     return method
+
+
+def _instance_check(proxy: Any, instance: Any) -> Any:
+    if type(instance) in _CONTAINERS:  # its type is what is asked about: its content stays where it is
+        instance = type(instance)()
+    grip = grip_of(proxy)
+    return grip.inprocess.perform("call", grip.held, "__instancecheck__", (instance,))
 
 
 def _call(proxy: Any, /, *args: Any, **kwargs: Any) -> Any:

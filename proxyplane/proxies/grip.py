@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+import sys
+import types
+from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
 
@@ -52,6 +55,15 @@ class ProxyType(type):
         raise TypeError(f"{cls!r} cannot be changed: its instances are proxies of one host type")
 
     @property
+    def __mro__(cls) -> tuple[type, ...]:
+        """What the abstract classes of `collections.abc` read: the special methods of the host type, and no others.
+
+        A proxy class has every special method, most of them to fail as natively: it would pass for anything.
+        """
+        outline: type = vars(cls)["_outline"]
+        return outline.__mro__
+
+    @property
     def __module__(cls) -> str:  # type: ignore[override] # instances have a property of that name
         return "proxyplane.proxies"
 
@@ -69,6 +81,20 @@ def is_proxy(value: Any) -> bool:
     return type(type(value)) is ProxyType
 
 
+_EXPRESSIONS: Final = frozenset({"query", "eval"})
+_VARIABLE: Final = re.compile(r"@([^\W\d]\w*)")
+
+
+def _with_variables(args: tuple[Any, ...], kwargs: dict[str, Any], frame: types.FrameType) -> dict[str, Any]:
+    """Keyword arguments with the caller's variables that an expression names with `@`: pandas would look in ours."""
+    text = args[0] if args else kwargs.get("expr")
+    if type(text) is not str or "@" not in text or "local_dict" in kwargs:
+        return kwargs
+    names = set(_VARIABLE.findall(text))
+    scopes = (frame.f_globals, frame.f_locals)
+    return {**kwargs, "local_dict": {name: scope[name] for scope in scopes for name in names if name in scope}}
+
+
 class Bound:
     """A method of a proxied object, or a function of a proxied module, not yet called. A call is one operation."""
 
@@ -79,6 +105,8 @@ class Bound:
         self.__name__ = name
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if self.__name__ in _EXPRESSIONS:
+            kwargs = _with_variables(args, kwargs, sys._getframe(1))
         grip = grip_of(self._proxy)
         return grip.inprocess.perform("call", grip.held, self.__name__, args, kwargs)
 

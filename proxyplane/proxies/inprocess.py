@@ -20,7 +20,7 @@ from proxyplane.objects import Held
 from proxyplane.operations import NO_EFFECTS, Operation, Origin
 from proxyplane.passage import Outcome, Raised
 from proxyplane.proxies.classes import class_of, make
-from proxyplane.proxies.crossing import AgentFunction, Crossing, Taken
+from proxyplane.proxies.crossing import AgentFunction, Cause, Crossing, Taken
 
 if TYPE_CHECKING:
     from proxyplane.sessions import Session
@@ -31,11 +31,12 @@ _NO_NAMES: Final[dict[str, Any]] = {}
 
 
 class _Life(weakref.ref[Any]):
-    """Notices the end of a proxy."""
+    """Notices the end of a proxy, or of a function that was lent to host code."""
 
     __slots__ = ("held",)
 
-    held: Held
+    held: Held | None
+    """Until it was let go."""
 
 
 class InProcess:
@@ -52,9 +53,11 @@ class InProcess:
         self._origin = Origin(session.id, session.agent, VIA)
         self._live: dict[int, _Life] = {}
         self._ended: deque[_Life] = deque()
+        self._lent: dict[int, _Life] = {}
         self._returned: dict[bytes, list[Held]] = {}
         self._raised: list[BaseException] = []
-        self._depth = 0
+        self._underway: list[bytes] = []
+        """Operations in progress, the innermost last."""
 
     # Proxies
 
@@ -64,18 +67,26 @@ class InProcess:
         proxy = life() if life is not None else None
         if proxy is None:
             proxy = make(class_of(held, self._plane.catalog), self, held)
-            life = self._live[held.handle] = _Life(proxy, self._ended.append)
-            life.held = held
+            life = _Life(proxy, self._ended.append)
             self.session.table.pin([held])
+            life.held = held
+            self._live[held.handle] = life
         return proxy
 
     def _release(self) -> None:
         """Let go of objects whose proxies have ended."""
+        table = self.session.table
         while self._ended:
-            life = self._ended.popleft()
-            if self._live.get(life.held.handle) is life:
-                del self._live[life.held.handle]
-            self.session.table.unpin([life.held])
+            life = self._ended[0]  # taken out when it is done: an interrupt or a full stack loses none
+            held = life.held
+            if held is not None:
+                self._lent.pop(id(life), None)
+                if self._live.get(held.handle) is life:
+                    del self._live[held.handle]
+                table.unpin([held])
+                life.held = None
+            if self._ended and self._ended[0] is life:
+                self._ended.popleft()
 
     # Operations
 
@@ -123,44 +134,60 @@ class InProcess:
         if not args and not kwargs:
             operation = Operation(identifier, verb, held.handle, member, args, kwargs, self._origin)
             return self._handle(operation), operation
-        taken = Taken()
-        copied, named = self._crossing.take_buffers(args, kwargs, taken)
-        real = tuple([self._crossing.take(value, taken) for value in copied])
-        real_named = {name: self._crossing.take(value, taken) for name, value in named.items()}
-        self._learn((*args, *kwargs, *kwargs.values()))
-        inputs = tuple([found.handle for found in taken.held])
-        operation = Operation(
-            identifier,
-            verb,
-            held.handle,
-            member,
-            real,
-            real_named,
-            self._origin,
-            b"",
-            inputs,
-            taken.effects or NO_EFFECTS,
-        )
-        for function in taken.functions:
-            function.cause = operation
-        pinned = [held, *taken.held]
-        session.table.pin(pinned)
+        taken, table = Taken(), session.table
+        table.pin([held])
         try:
+            try:
+                copied, named = self._crossing.take_buffers(args, kwargs, taken)
+                real = tuple([self._crossing.take(value, taken) for value in copied])
+                real_named = {name: self._crossing.take(value, taken) for name, value in named.items()}
+                self._learn((*args, *kwargs, *kwargs.values()))
+            finally:  # also what was taken before an argument was refused ends with the operation
+                table.pin(taken.held)
+            operation = self._with(identifier, verb, held, member, real, real_named, taken)
             outcome = self._handle(operation)
         finally:
-            session.table.unpin(pinned)
+            table.unpin([held, *taken.held])
+        self._written(outcome, operation, taken, args, kwargs)
+        return outcome, operation
+
+    def _with(
+        self,
+        identifier: bytes,
+        verb: str,
+        held: Held,
+        member: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        taken: Taken,
+    ) -> Operation:
+        """The operation with unwrapped arguments."""
+        inputs = tuple([found.handle for found in taken.held])
+        taken.cause = Cause(identifier, held.handle, inputs)
+        for function in taken.functions:
+            function.cause = taken.cause
+        effects = taken.effects or NO_EFFECTS
+        return Operation(identifier, verb, held.handle, member, args, kwargs, self._origin, b"", inputs, effects)
+
+    def _written(
+        self, outcome: Outcome, operation: Operation, taken: Taken, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Copy back what host code has written into buffers and lists of the agent."""
         for change in outcome.written:
-            buffer = taken.buffers[change.at]
+            buffer = taken.buffers.get(change.at)
+            if buffer is None:
+                own = args[change.at] if type(change.at) is int else kwargs[change.at]
+                own[:] = taken.back(change.content, lambda item: self.give(outcome, operation, item))
+                continue
             if change.content is not None:
                 buffer.seek(0)
                 buffer.truncate()
                 buffer.write(change.content)
             buffer.seek(change.position)
-        return outcome, operation
 
     def _handle(self, operation: Operation) -> Outcome:
         session = self.session
-        self._depth += 1
+        self._underway.append(operation.id)
         try:
             with warned.listening(session.heard):
                 outcome = self._plane.handle(operation)
@@ -182,11 +209,14 @@ class InProcess:
                 self._warn(outcome.heard, (*operation.args, *operation.kwargs.values(), operation.member))
             return outcome
         finally:
-            self._depth -= 1
+            self._underway.remove(operation.id)
             self._returned.pop(operation.id, None)
-            if not self._depth:
+            if not self._underway:
                 self._raised.clear()
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or the traceback and this frame would hold each other, and all that the caller's frames hold
 
     def _learn(self, sent: tuple[Any, ...]) -> None:
         """Texts that the agent sends are texts that it has."""
@@ -222,6 +252,7 @@ class InProcess:
                 target = self.session.table.get(operation.target)
                 member = self.session.membrane.member_of(target, operation.member or "")
                 held.entry = member if member is not None and member.kind in CALLED else None
+                held.plain = held.plain and held.entry is None
 
         return made
 
@@ -229,7 +260,9 @@ class InProcess:
 
     def call_back(self, function: AgentFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Host code calls a function of the agent: decided, charged and recorded, then made with wrapped arguments."""
-        cause: Operation = function.cause
+        cause = function.cause
+        if cause is None:
+            raise Denied("a function was called before the operation that it is an argument of", effect=Effect.CALLBACK)
         operation = Operation(
             self._plane.ids.next(),
             "callback",
@@ -254,8 +287,15 @@ class InProcess:
         value = self._crossing.take(result, taken)
         for made in taken.functions:
             made.cause = cause
-        self._returned.setdefault(cause.id, []).extend(taken.held)
+        self.joins(cause, taken.held)
         return value
+
+    def joins(self, cause: Cause, helds: list[Held]) -> None:
+        """Objects that the agent's code handed over while an operation went on: their lineage joins what it makes."""
+        if not helds or not self._underway:
+            return
+        into = cause.id if cause.id in self._underway else self._underway[-1]
+        self._returned.setdefault(into, []).extend(helds)
 
     def returned_to(self, operation: bytes) -> list[Held]:
         """Objects of the session that functions of the agent returned into this operation."""
@@ -265,7 +305,6 @@ class InProcess:
         """A host callable that was passed to host code: each call of it is an operation of its own."""
         table = self.session.table
         origin = Origin(self.session.id, self.session.agent, MEDIATED)
-        table.keep(held)
 
         def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             inputs = tuple(found.handle for value in (*args, *kwargs.values()) if (found := table.find(value)))
@@ -277,4 +316,9 @@ class InProcess:
             except Raised as raised:
                 raise raised.error from None
 
-        return MediatedCallable(call, name)
+        mediated = MediatedCallable(call, name)
+        life = _Life(mediated, self._ended.append)
+        life.held = held
+        self._lent[id(life)] = life  # as long as host code has the function, its object stays
+        table.pin([held])
+        return mediated

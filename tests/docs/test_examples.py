@@ -13,7 +13,7 @@ from proxyplane.transport.wire import Limits
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = [
     pytest.param(block, id=f"{name}-{at}")
-    for name in ("sessions.md", "membrane.md")
+    for name in ("sessions.md", "membrane.md", "approvals.md", "redaction.md")
     for at, block in enumerate(
         re.findall(r"^```python\n(.*?)^```", (DOCS / name).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     )
@@ -43,7 +43,7 @@ def test_the_example_does_what_it_says(example: str):
         ("list.__getitem__(box, 0)", "TypeError"),
         ("box.append(3); box[2], [0] + box", "(3, [0, 1, 2, 3])"),
         ("import pandas as pd; pd.DataFrame.mine = len", "Denied"),
-        ("import threading; threading.Thread(target=len).start()", "RuntimeError"),
+        ("import threading; t = threading.Thread(target=box.append, args=(3,)); t.start(); box", "[1, 2, 3]"),
         ("import pandas as pd; pd.read_csv.__code__", "AttributeError"),
         ("import pandas as pd; pd.read_csv.__globals__", "AttributeError"),
     ],

@@ -263,7 +263,10 @@ def test_nat_compares_as_natively() -> None:
 
 def test_other_singletons_are_one_each() -> None:
     """A singleton without special behaviour is one object per name, and says its name."""
-    one = singletons.named("numpy.ma.masked")
-    assert one is singletons.named("numpy.ma.masked")
-    assert repr(one) == "<masked>"
-    assert singletons.name_of(one) == "numpy.ma.masked"
+    one = singletons.named("library.nothing")
+    assert one is singletons.named("library.nothing")
+    assert repr(one) == "<nothing>"
+    assert singletons.name_of(one) == "library.nothing"
+    masked = singletons.named("numpy.ma.masked")
+    assert (repr(masked), str(masked), f"{masked}") == ("masked", "--", "--")
+    assert singletons.name_of(masked) == "numpy.ma.masked"

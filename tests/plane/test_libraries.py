@@ -103,8 +103,11 @@ REFUSED = [
     "pl.scan_parquet('s3://bucket/x')",
     "df.write_csv('/tmp/out.csv')",
     "lf.sink_parquet('/tmp/out.parquet')",
-    "pl.sql('select 1')",
-    "pl.Config.set_tbl_rows(100)",
+    "pl.sql('select * from read_csv(\"/etc/passwd\")')",
+    "pl.Config.set_verbose(True)",
+    "pl.Config.load('{}')",
+    "pl.Config(load='{}')",
+    "pl.Config(save_to_file='/tmp/c.json')",
     "df.sql('select * from read_csv(\"/etc/passwd\")')",
     "pl.LazyFrame.deserialize(b'')",
     "pl.plugins",
@@ -212,7 +215,8 @@ def test_no_way_to_raw_memory(open_plane: ControlPlane, code: str) -> None:
     with open_plane.session("agent", objects={"a": array}) as session:
         result = session.run(f"import numpy as np\n{code}")
         assert result.error is not None
-        assert result.error.type in ("Denied", "DeniedAttribute", "AttributeError", "TypeError"), result.error
+        expected = ("Denied", "DeniedAttribute", "AttributeError", "TypeError", "ValueError")
+        assert result.error.type in expected, result.error
     assert not array.flags.writeable
 
 
@@ -277,7 +281,6 @@ SKLEARN_REFUSED = [
     "p = Pipeline([('a', Pipeline([('b', PCA())]))]); p.set_params(a__memory='/tmp/c')",
     "from sklearn.feature_extraction.text import CountVectorizer as C; C(input='filename').fit(['/etc/passwd'])",
     "from sklearn.feature_extraction.text import CountVectorizer as C; c = C(); c.input = 'filename'",
-    "import sklearn; sklearn.set_config(display='text')",
     "from sklearn.tree import export_graphviz as e, DecisionTreeRegressor as T; e(T().fit(X, y), '/tmp/t.dot')",
 ]
 
@@ -401,7 +404,7 @@ def test_arrow_tables(databases: Callable[[], Session]) -> None:
     code = "import pyarrow as pa\nt = pa.table({'a': [1, 2, 3]})\nt.num_rows, t['a'].to_pylist(), t.slice(1).num_rows"
     assert value_of(session, code) == "(3, [1, 2, 3], 2)"
     for bad in ("pa.foreign_buffer(1, 2)", "pa.memory_map('/etc/passwd')", "pa.OSFile('/etc/passwd')",
-                "t['a'].chunk(0).buffers()", "import pyarrow.parquet", "import pyarrow.fs"):  # fmt: skip
+                "t['a'].chunk(0).buffers()", "import pyarrow.ipc", "import pyarrow.fs"):  # fmt: skip
         result = session.run(bad)
         assert result.error is not None, bad
         assert result.error.type in ("Denied", "DeniedAttribute", "AttributeError", "ModuleNotFoundError"), bad

@@ -36,7 +36,7 @@ def test_a_look_is_one_record(analyst: Callable[..., Session]):
         ("call", "tolist", "single", "ok"),
     ]
     assert [record["result"]["crossing"] for record in found] == ["ref", "ref", "value"]
-    assert found[2]["result"] == {"crossing": "value", "type": "list", "rows": 2, "cells": 2}
+    assert found[2]["result"] == {"crossing": "value", "type": "list", "rows": 2, "cells": 2, "cols": ["amount"]}
     assert set(found[2]["effects"]["declared"]) == {"compute", "reveal"}
     assert found[0]["rule"] == "work"
     assert set(found[2]["matched"]) == {"work", "show"}

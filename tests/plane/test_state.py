@@ -250,7 +250,6 @@ def test_functions_that_change_state_are_mediated(open_plane: ControlPlane) -> N
         "np.seterrcall(print)",
         "np.random.set_bit_generator(np.random.PCG64(1))",
         "pd.DataFrame.max_rows = 3",
-        "pd.api.extensions.register_dataframe_accessor('x')",
     ],
 )
 def test_what_cannot_be_swapped_is_refused(session: Session, code: str) -> None:

@@ -119,7 +119,7 @@ def test_pickle_and_copy(open_plane: ControlPlane):
     """A proxy is never pickled; a copy is the host's copy, where a catalog says what that does."""
     frame = open_plane.proxy(pd.DataFrame({"a": [1]}))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(NotImplementedError, match="object proxy must define __reduce_ex__"):
+        with pytest.raises(NotImplementedError, match="object proxy must define __reduce__"):
             pickle.dumps(frame, protocol)
     twin = copy.copy(frame)
     assert twin is not frame
