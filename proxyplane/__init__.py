@@ -6,14 +6,12 @@ No declared effect, no call. No record, no result.
 # Imports go down only (tests/test_layers.py reads this map). `record` and `judgement` are siblings: neither imports
 # the other. The guest's files import the standard library, msgpack, each other, `transport.wire` and `errors`.
 #
-#   surfaces    cli loading guest seal reach hostcalls watchdog __main__ transport.http transport.client
-#               transport.mcp
-#               transport.chains
+#   surfaces    cli loading guest seal reach hostcalls watchdog __main__ transport.http transport.mcp
+#               transport.client transport.chains
 #   plane       plane passage sessions conversation membrane lowering callables exceptions recording results warned
 #               subjects describe launch dispatch grants state display paths files folder access shelf amounts
 #               cooperative proxies underway overheard judging showing finding sentinel sightings frozen desk
-#               approvals asking consequences rights contexts reloading redaction redacting
-#               reveals remote inward
+#               approvals asking consequences rights contexts reloading redaction redacting reveals remote inward
 #   record      audit
 #   judgement   policies
 #   world       objects capabilities catalog catalogs hosts columns

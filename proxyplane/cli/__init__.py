@@ -11,6 +11,7 @@ doctor      doctor        how strictly this machine isolates, tried out
 audit       audit_commands, auditing (verify, prove, anchor, tail), asking (query, show, stats, export)
 policy      policy_commands, policing (check, test, explain, schema), redeciding (diff, learn), replaying
 catalog     catalog_commands, catalogs   check, show and list what is known of libraries
+skill       skill_commands    instructions for agents, put where they look for them
             problems      exit codes, messages       terminal   escaping
 
 Exit codes: 0 done; 1 the agent's code failed (`doctor`: too weak, `audit`: a fault); 2 usage, a bad policy, a missing
@@ -27,7 +28,14 @@ from typing import Annotated, Any
 import typer
 
 from proxyplane import __version__
-from proxyplane.cli import approvals_commands, audit_commands, catalog_commands, policy_commands, sessions_commands
+from proxyplane.cli import (
+    approvals_commands,
+    audit_commands,
+    catalog_commands,
+    policy_commands,
+    sessions_commands,
+    skill_commands,
+)
 from proxyplane.cli.problems import Exit, Problem
 from proxyplane.cli.terminal import put
 
@@ -45,6 +53,7 @@ app.add_typer(policy_commands.app, name="policy")
 app.add_typer(sessions_commands.app, name="sessions")
 app.add_typer(approvals_commands.app, name="approvals")
 app.add_typer(catalog_commands.app, name="catalog")
+app.add_typer(skill_commands.app, name="skill")
 
 Objects = Annotated[
     list[str],

@@ -112,15 +112,16 @@ def _print(found: dict[str, Any]) -> None:
     host = found["host"]
     because = f" (not sealed: {_shown(host['because'])})" if host["because"] else ""
     console.print(
-        f"host of run, exec, demo, serve: [bold]{host['tier']}[/bold]{because}; host in a notebook: unsealed, always"
+        f"host of run, exec, demo, serve, mcp: [bold]{host['tier']}[/bold]{because}; "
+        "host in a notebook: unsealed, always"
     )
     console.print(
         f"log writer: a process of its own, as the host's user ({found['host_uid']}); in a sealed host the kernel "
         "keeps the log's files out of reach, elsewhere the catalog does"
     )
     console.print(
-        "people: whoever shares this user can resume frozen sessions and answer approvals, so an agent that has a "
-        "shell of its own as this user could approve itself"
+        "people: whoever shares this user reaches running planes, and approves only with the secret that a plane shows "
+        "on its terminal; an agent that has that terminal could approve itself, so give agents another user"
     )
     _print_attempts(console, "a guest tries to", found["probes"])
     _print_attempts(console, "code in a sealed host tries to", host["probes"])

@@ -1,4 +1,4 @@
-"""Making this process a sealed host, for the commands that are one: `run`, `exec`, `demo`, `serve`.
+"""Making this process a sealed host, for the commands that are one: `run`, `exec`, `demo`, `serve`, `mcp`.
 
 The order is that of `proxyplane.seal`: what must be started or opened is started and opened first.
 """
