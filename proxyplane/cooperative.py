@@ -220,11 +220,6 @@ class LocalPassage(Passage):
         # Python asks whether an object has such members: to be told no, it needs an AttributeError.
         return DeniedAttribute(text, effect=refusal.effect, rule=refusal.rule, reason=refusal.reason, hint=refusal.hint)
 
-    def _append(self, fields: dict[int, Any]) -> None:
-        super()._append(fields)
-        if Effect.REVEAL in self.effects:  # what is revealed in one process has left the plane at once
-            self.plane.log.sync()
-
     def _raised(self, error: BaseException) -> BaseException:
         raised = super()._raised(error)
         if isinstance(raised, Raised):

@@ -168,8 +168,9 @@ class ObjectTable:
     def unpin(self, helds: list[Held]) -> None:
         """End one `pin` of each."""
         for held in helds:
-            held.pins -= 1
-            self._free(held)
+            if held.pins <= 1:
+                self._free(held, pins=1)
+            held.pins -= 1  # last: who is interrupted before can do it again
 
     def release(self, pairs: list[Any]) -> None:
         """Take back references: handle, count, handle, count ...
@@ -193,8 +194,9 @@ class ObjectTable:
             held.type_id = 0
             self._free(held)
 
-    def _free(self, held: Held) -> None:
-        if not held.sent and not held.pins and held.handle not in self._kept:
+    def _free(self, held: Held, pins: int = 0) -> None:
+        """Drop an entry that nothing holds but so many pins that end now."""
+        if not held.sent and held.pins <= pins and held.handle not in self._kept:
             self._by_handle.pop(held.handle, None)
             self._by_identity.pop(id(held.value), None)
 

@@ -129,17 +129,20 @@ class _Method:
         return Bound(proxy, self._name)
 
 
-def _property(name: str, *, raw: bool = False) -> property:
+def _property(name: str, *, raw: bool = False, told: bool = False) -> property:
     """An attribute that the class has.
 
     Args:
         name: of the attribute.
-        raw: what the operation came to is given as it is: the object itself, or its class for `isinstance`.
+        raw: what the operation came to is given as it is: the object itself, or the bases of a class.
+        told: a fact of the type, which is no operation again while what it was decided by stays as it is.
     """
 
     def fetch(proxy: Any) -> Any:
         grip = grip_of(proxy)
         try:
+            if told:
+                return grip.inprocess.fact(grip, name)
             if raw:
                 return grip.inprocess.ask("getattr", grip.held, name)[0].value
             return grip.inprocess.perform("getattr", grip.held, name)
@@ -214,7 +217,8 @@ def _base() -> dict[str, Any]:
     }
     for name in "__doc__ __name__ __module__ __dict__ __annotations__".split():
         found[name] = _property(name)
-    for name in "__class__ __bases__ __wrapped__".split():
+    found["__class__"] = _property("__class__", told=True)
+    for name in "__bases__ __wrapped__".split():
         found[name] = _property(name, raw=True)
     return found
 

@@ -31,6 +31,7 @@ __all__ = ["AgentFunction", "Cause", "Crossing", "Taken"]
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), *LEAVES})
 _BUILDERS: Final[dict[type, Callable[[Any], Any]]] = {list: list, tuple: tuple, set: set, frozenset: frozenset}
+_BUFFERS: Final = (io.StringIO, io.BytesIO)
 _FIXED: Final = frozenset({tuple, frozenset})
 _Part = Callable[[Any], Any]
 
@@ -41,7 +42,7 @@ def _mapped(value: Any, take: _Part) -> dict[Any, Any]:
 
 _MAKERS: Final[dict[type, Callable[[Any, _Part], Any]]] = {
     dict: _mapped,
-    type({}.keys()): lambda view, take: _mapped(view.mapping, take).keys(),
+    type({}.keys()): lambda view, take: dict.fromkeys([take(key) for key in view]).keys(),
     type({}.values()): lambda view, take: _mapped(view.mapping, take).values(),
     type({}.items()): lambda view, take: _mapped(view.mapping, take).items(),
     types.MappingProxyType: lambda view, take: types.MappingProxyType(_mapped(view, take)),
@@ -136,11 +137,13 @@ class Crossing:
 
     def take_buffers(self, args: tuple[Any, ...], kwargs: dict[str, Any], taken: Taken) -> Any:
         """The arguments with in-memory files copied, so that a refused result has not been written to the agent's."""
+        if not kwargs and all(type(value) not in _BUFFERS for value in args):
+            return args, kwargs
         listed = list(args)
         named = dict(kwargs)
         given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
         for place, value in given:
-            if type(value) not in (io.StringIO, io.BytesIO):
+            if type(value) not in _BUFFERS:
                 continue
             taken.buffers[place] = value
             made = io.StringIO(newline="") if type(value) is io.StringIO else io.BytesIO()
@@ -260,7 +263,7 @@ class Crossing:
             held.entry, held.plain = entry, False
             taken.held.append(held)  # as when a guest sends a function; the entry ends with the operation
             return self._callable(held, None, entry, value, taken)
-        if kind in (AgentFunction, MediatedCallable, io.StringIO, io.BytesIO):
+        if kind in (AgentFunction, MediatedCallable, *_BUFFERS):
             return value
         if hasattr(kind, "__next__"):
             taken.effects |= _CALLBACK
@@ -347,9 +350,14 @@ class Crossing:
                 return value  # for `except`, and of values that cross as themselves
         value = self._membrane.seen_as(value)
         held, new = self._table.adopt(value, self._catalog.of(type(value)))
-        if new:
-            made(held)
-        return self._inprocess.proxy_of(held)
+        try:
+            if new:
+                made(held)
+            return self._inprocess.proxy_of(held)
+        except BaseException:
+            if new:  # nobody has a proxy of it
+                self._table.unkeep(held)
+            raise
 
 
 def _harmless(maker: Entry) -> bool:

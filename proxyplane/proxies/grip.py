@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import types
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import wrapt
 
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from proxyplane.objects import Held
     from proxyplane.proxies.inprocess import InProcess
 
-__all__ = ["Bound", "Grip", "ProxyType", "grip_of", "is_proxy"]
+__all__ = ["Bound", "Grip", "ProxyType", "Told", "grip_of", "is_proxy"]
+
+
+class Told(NamedTuple):
+    """A fact of a type that in-process code was told, and what the decision to tell it went by."""
+
+    value: Any
+    generation: int
+    roots: frozenset[str]
+    labels: frozenset[str]
 
 
 class Grip:
@@ -23,7 +32,7 @@ class Grip:
     object.
     """
 
-    __slots__ = ("finished", "held", "inprocess", "items", "refused", "size")
+    __slots__ = ("finished", "held", "inprocess", "items", "refused", "size", "told")
 
     def __init__(self, inprocess: InProcess, held: Held) -> None:
         self.inprocess = inprocess
@@ -34,6 +43,8 @@ class Grip:
         """Of an iterator: what was read ahead, the next one last."""
         self.size = 1
         self.finished = False
+        self.told: Told | None = None
+        """The object's class, once that was allowed and recorded."""
 
     def __getattr__(self, name: str) -> Any:
         if name != "__qualname__":  # the one name that a class cannot have as a property: wrapt asks here

@@ -15,12 +15,14 @@ from proxyplane.cooperative import MEDIATED, VIA
 from proxyplane.effects import Effect
 from proxyplane.errors import Denied, Expired, ProxyPlaneError
 from proxyplane.exceptions import rebuild, rebuild_warning
+from proxyplane.identity import identity
 from proxyplane.membrane import CALLED
 from proxyplane.objects import Held
 from proxyplane.operations import NO_EFFECTS, Operation, Origin
 from proxyplane.passage import Outcome, Raised
 from proxyplane.proxies.classes import class_of, make
 from proxyplane.proxies.crossing import AgentFunction, Cause, Crossing, Taken
+from proxyplane.proxies.grip import Grip, Told
 
 if TYPE_CHECKING:
     from proxyplane.sessions import Session
@@ -35,8 +37,7 @@ class _Life(weakref.ref[Any]):
 
     __slots__ = ("held",)
 
-    held: Held | None
-    """Until it was let go."""
+    held: Held
 
 
 class InProcess:
@@ -68,25 +69,27 @@ class InProcess:
         if proxy is None:
             proxy = make(class_of(held, self._plane.catalog), self, held)
             life = _Life(proxy, self._ended.append)
-            self.session.table.pin([held])
             life.held = held
+            self.session.table.pin([held])
             self._live[held.handle] = life
         return proxy
 
     def _release(self) -> None:
         """Let go of objects whose proxies have ended."""
         table = self.session.table
-        while self._ended:
-            life = self._ended[0]  # taken out when it is done: an interrupt or a full stack loses none
-            held = life.held
-            if held is not None:
+        while True:
+            try:
+                life = self._ended.popleft()
+            except IndexError:  # nothing more, or another thread was faster
+                return
+            try:
                 self._lent.pop(id(life), None)
-                if self._live.get(held.handle) is life:
-                    del self._live[held.handle]
-                table.unpin([held])
-                life.held = None
-            if self._ended and self._ended[0] is life:
-                self._ended.popleft()
+                if self._live.get(life.held.handle) is life:
+                    del self._live[life.held.handle]
+                table.unpin([life.held])
+            except BaseException:  # an interrupt, or a full stack: it is done with the next operation
+                self._ended.append(life)
+                raise
 
     # Operations
 
@@ -115,6 +118,29 @@ class InProcess:
     def wrap(self, outcome: Outcome, operation: Operation, value: Any) -> Any:
         """The proxy of something that an operation came to, also where it would cross as a value."""
         return self._crossing.wrap(value, self._lineage(outcome, operation))
+
+    def fact(self, grip: Grip, member: str) -> Any:
+        """A fact of the type of an object: an operation when it is first told, and when what decided it has changed.
+
+        `isinstance` asks for it at every check. A guest has it from the announcement of the type, once.
+        """
+        session, held, told, generation = self.session, grip.held, grip.told, self._plane.generation
+        if (
+            told is not None
+            and told.generation == generation
+            and told.roots is held.roots
+            and told.labels is held.labels
+            and not session.grants.attenuated
+            and session.frozen is None
+            and not session.closed
+        ):
+            return told.value
+        value = self.ask("getattr", held, member)[0].value
+        plan = self._plane.plans.get((identity(held.kind), "getattr", member, VIA))
+        kept = held.decided.get(identity(plan)) if plan is not None else None
+        if kept is not None and kept[0] is plan and kept[3].verdict == "allow" and not kept[3].charges:
+            grip.told = Told(value, generation, held.roots, held.labels)
+        return value
 
     def library(self, value: Any) -> Held:
         """The entry of an object that in-process code has anyway: a module, a function of one, a list of its own."""
@@ -174,11 +200,11 @@ class InProcess:
     ) -> None:
         """Copy back what host code has written into buffers and lists of the agent."""
         for change in outcome.written:
-            buffer = taken.buffers.get(change.at)
-            if buffer is None:
-                own = args[change.at] if type(change.at) is int else kwargs[change.at]
+            if type(change.content) is list:
+                own = args[change.at] if isinstance(change.at, int) else kwargs[change.at]
                 own[:] = taken.back(change.content, lambda item: self.give(outcome, operation, item))
                 continue
+            buffer = taken.buffers[change.at]
             if change.content is not None:
                 buffer.seek(0)
                 buffer.truncate()
@@ -247,6 +273,8 @@ class InProcess:
             subject, flags = outcome.subject, outcome.line.flags if outcome.line is not None else ()
             held.roots, held.labels, held.inputs = subject.roots, subject.labels, subject.handles
             held.made_by, held.schema, held.sized = operation.id, outcome.schema, subject.sized
+            if subject.columns is not None:
+                held.columns = subject.columns if held.value is outcome.value else subject.columns.flat
             held.items_fresh, held.pure = "fresh" in flags, "pure" in flags
             if operation.verb == "getattr":
                 target = self.session.table.get(operation.target)

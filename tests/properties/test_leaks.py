@@ -89,6 +89,37 @@ def test_proxies_leak_no_handle(tmp_path: Path):
             assert not session.inprocess._lent
 
 
+CARRIERS = (
+    "m[0] = n; n[1:2] = [d, 8]",
+    "l.append(n); n.append(s + 1)",
+    "m.update(e=o); o['z'] = s + 1",
+    "o['z'] = s + 1; l.append(o.values())",
+    "o['z'] = s + 1; l.insert(0, o.items())",
+    "x = s.map(lambda v: o); o['z'] = s + 1; l.append(x)",
+    "l.extend(v for v in [n]); n.append(s + 1)",
+)
+"""Programs whose own containers reach an object of the host, and hold a proxy before or after."""
+
+
+@pytest.mark.parametrize("text", CARRIERS)
+@pytest.mark.filterwarnings("ignore")
+def test_own_containers_carry_no_proxy_into_a_host_object(text: str):
+    """What a program put into its own list, and that list into a granted object, ends with the program."""
+    with ControlPlane(policy=Policy.preset("open"), require_tier="cooperative") as plane:
+        by_proxies(plane, ["k = 3"])
+        found = []
+        for each in ("k = 4", text):
+            told = by_proxies(plane, [each])
+            gc.collect()
+            session = plane._local["local"]
+            len(session.proxy("pool"))
+            len(session.proxy("pool"))
+            found.append(held_by(session))
+            assert "not shown" not in str(told)
+            assert "raised" not in str(told)
+        assert found[0] == found[1]
+
+
 def test_a_lent_function_holds_its_object_no_longer_than_it_lives():
     """An object whose method host code was given ends with that function."""
     with ControlPlane(policy=Policy.preset("open"), require_tier="cooperative") as plane:

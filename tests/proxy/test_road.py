@@ -340,3 +340,34 @@ def test_guests_cannot_use_what_proxies_may():
             "found"
         )
         assert result.value == "[]"
+
+
+def test_columns_are_followed_through_proxies_too():
+    """A rule by column goes by the columns that a result came from, and not by all of its table."""
+    policy = Policy.parse("""
+schema = 1
+default = "deny"
+
+[[rules]]
+id     = "work"
+agent  = "*"
+object = "*"
+effect = ["read", "compute", "callback"]
+decide = "allow"
+
+[[rules]]
+id     = "amounts"
+agent  = "*"
+object = "*"
+effect = "reveal"
+column = ["amount"]
+decide = "allow"
+""")
+    staff = pd.DataFrame({"amount": [1, 2], "ssn": [7, 8]})
+    with ControlPlane(policy=policy, require_tier="cooperative") as plane:
+        table = plane.proxy(staff, name="staff")
+        assert int(table["amount"].sum()) == 3
+        assert table[["amount"]].amount.tolist() == [1, 2]
+        for column in (table["ssn"], table.amount + table.ssn):
+            with pytest.raises(Denied, match="amounts"):
+                column.tolist()
