@@ -46,7 +46,7 @@ def right(session: Session, held: Held, verb: str, member: str, line: Entry) -> 
     return session.plane.policy.could_reveal(request)
 
 
-def _members(session: Session, held: Held) -> dict[str, tuple[str, Entry]]:
+def _members(held: Held) -> dict[str, tuple[str, Entry]]:
     if held.kind is None:
         return {}
     return {
@@ -57,10 +57,10 @@ def _members(session: Session, held: Held) -> dict[str, tuple[str, Entry]]:
 
 
 def describe(session: Session, held: Held) -> dict[str, Any]:
-    """Type, version, schema, dynamic names and members of an object, as far as this session may know them."""
+    """Type, version, schema and members of an object, as far as this session may know them."""
     members = {
         name: {"effects": sorted(line.effects), **_told(right(session, held, verb, name, line))}
-        for name, (verb, line) in _members(session, held).items()
+        for name, (verb, line) in _members(held).items()
     }
     return {
         "name": held.name,
@@ -86,7 +86,7 @@ def list_attrs(session: Session, held: Held) -> list[str]:
     """Members that could be allowed, then dynamic names (columns), each once, sorted within their kind."""
     usable = sorted(
         name
-        for name, (verb, line) in _members(session, held).items()
+        for name, (verb, line) in _members(held).items()
         if right(session, held, verb, name, line).verdict != "deny"
     )
     dynamic = hosts.names(held.value) if held.kind is not None and held.kind.dynamic else []

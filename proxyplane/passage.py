@@ -74,6 +74,8 @@ class Passage(Finding):
         self.bundles = NO_BUNDLES
         self.target = target = session.table.get(operation.target)
         self.subject: Subject = subject_of(session.table, target, operation.inputs, operation.verb in ELEMENTWISE)
+        if session.seen_labels and (operation.args or operation.kwargs):
+            self.subject = self.subject._replace(labels=self.subject.labels | session.seen_labels)
         self.receiver: Any = target.value
         self.printed = ""
         self.written: tuple[Written, ...] = ()
@@ -275,6 +277,8 @@ class Passage(Finding):
         """What callbacks returned went into the result: its lineage joins the subject's."""
         for held in self.session.dispatch.returned_to(self.operation.id):
             self.subject = joined(self.subject, held)
+        if self.session.seen_labels and Effect.CALLBACK in self.effects:  # plain values that it returned
+            self.subject = self.subject._replace(labels=self.subject.labels | self.session.seen_labels)
 
     def _raised(self, error: BaseException) -> BaseException:
         """Record that the operation raised; a failure may have shown or changed as much as a success."""
@@ -327,6 +331,8 @@ class Passage(Finding):
             fields = self.trace.outcome("single" if self._single else "outcome", self.decision, "ok")
         fields[field.RESULT] = result = result_of(outcome.form, type(outcome.value).__name__, None, self.facts)
         if self.facts is not None and self.facts.cells:
+            if self.subject.labels:  # what the agent sends from now on may have come from it
+                self.session.seen_labels |= self.subject.labels
             result["cols"] = columns_shown(self.receiver, self.session.grants.known)
         if Effect.MUTATE in self.effects and (changes := self._changes()) is not None:
             fields[field.CHANGES] = changes

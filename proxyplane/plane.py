@@ -1,9 +1,11 @@
 """The control plane: the road that every operation takes.
 
-    code -> stub -> Operation -> expected effects (catalog) -> decide (capabilities, policy, budgets)
-         -> intent record -> lower -> classify the result -> charge budgets -> outcome record -> cross
+    code -> stub -> Operation -> expected effects (catalog) -> decide (capabilities, policy, budgets, approval)
+         -> intent record -> lower, watched by the sentinel -> classify the result -> obligations (mask, cap)
+         -> charge budgets -> outcome record -> cross
 
-`ControlPlane.handle` is that picture; `passage` holds its stations. No declared effect, no call. No record, no result.
+`ControlPlane.handle` is that picture; `passage` holds its stations, `docs/architecture.md` says where each is.
+No declared effect, no call. No record, no result.
 """
 
 from __future__ import annotations

@@ -78,6 +78,10 @@ class Redacting(Judging):
         if stands.sets is None:
             return
         differs = self.plane.reveals.admit(self.operation.origin.agent, stands.root, stands.sets, least)
+        if differs == 0:
+            raise self._unredactable(
+                "so many aggregates were shown already that no more can be kept apart (differencing)"
+            )
         if differs is not None:
             raise self._unredactable(
                 f"it differs by fewer than {least} rows from an aggregate that was shown before, so that their "

@@ -9,9 +9,9 @@
     seal.limit(plane)                                       memory and time, watched from outside
     seal.end()
 
-For processes that are the plane's own (`run`, `exec`, `demo`, `serve`), never for one that it is a guest of: nothing of
-it can be undone. Each step is tried afterwards; one that did not take hold raises `SealError`, and then the host counts
-as `unsealed`.
+For processes that are the plane's own (`run`, `exec`, `demo`, `serve`, `mcp`), never for one that it is a guest of:
+nothing of it can be undone. Each step is tried afterwards; one that did not take hold raises `SealError`, and then the
+host counts as `unsealed`.
 
 Measured with Landlock before the imports (docs/isolation.md): pandas, polars, pyarrow and duckdb compute as usual, and
 all of their own input and output is refused by the kernel, warm thread pools or not.
@@ -43,10 +43,9 @@ if TYPE_CHECKING:
     from proxyplane.plane import ControlPlane
     from proxyplane.policies import FsGrant
 
-__all__ = ["SEALED", "UNSEALED", "Seal", "SealError", "memory_of_the_machine"]
+__all__ = ["SEALED", "Seal", "SealError", "memory_of_the_machine"]
 
 SEALED: Final = "sealed"
-UNSEALED: Final = "unsealed"
 GRACE_SECONDS: Final = 10.0
 """What a run may overrun its time limit before its host is ended: the guest is ended first, in an orderly way."""
 IDLE_SECONDS: Final = 300.0

@@ -98,6 +98,8 @@ class Session:
         """In-process proxies of this session's objects, once there are any."""
         self.state = SessionState()
         """Display options and the like that this session has set; in force only while it is served."""
+        self.seen_labels: frozenset[str] = frozenset()
+        """Labels of content that was revealed to the agent: what it sends afterwards carries them."""
         self.masks = Masks()
         """Makes the tokens of masked cells."""
         self.heard: list[warned.Heard] = []

@@ -92,7 +92,7 @@ def judge(catalog: Catalog, entry: Entry, receiver: Any, args: tuple[Any, ...], 
         value = receiver if param.name == "self" else _argument(param, args, kwargs)
         if param.action == "named":
             passed_on = () if entry.kind == "function" else args  # functions hand on keywords only
-            verdict.named(param, value, passed_on, kwargs, 0)
+            verdict.named(value, passed_on, kwargs, 0)
         elif param.action == "fills-after-inputs":
             verdict.fill_after_inputs(receiver, args, kwargs)
         elif param.action == "options":
@@ -243,7 +243,7 @@ class _Judgement:
 
     # Texts that name methods
 
-    def named(self, param: Param, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any], depth: int) -> None:
+    def named(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any], depth: int) -> None:
         """A function given by name, by several names, or as named aggregations in the keyword arguments."""
         others = [item for item in args if item is not value]
         rest = {name: item for name, item in kwargs.items() if item is not value}
@@ -277,7 +277,7 @@ class _Judgement:
                     if param.action == "expression" and isinstance(value, str) and "@" in value:
                         self.effects.add(Effect.UNKNOWN)  # called by name, nothing keeps it from the host's frames
                     elif param.action == "named":
-                        self.named(param, value, tuple(args), kwargs, depth + 1)
+                        self.named(value, tuple(args), kwargs, depth + 1)
                     elif param.action == "fills-after-inputs":
                         self.fill(value)
                     else:

@@ -10,15 +10,13 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from proxyplane.guest.accessors import registrar
 from proxyplane.guest.dunders import Request
 from proxyplane.guest.references import Bound, StubType
 
 __all__ = ["HostModule", "Modules"]
-
-_PUBLIC_DUNDERS: Final = frozenset(("__version__",))
 
 
 class HostModule(types.ModuleType):

@@ -38,13 +38,13 @@ class Behind(NamedTuple):
     keys: frozenset[str]
     """The columns that may be grouped and filtered by."""
     chosen: Any
-    """Positions of its rows in the source, as an array; of a mask those that it is over."""
+    """Positions of its rows in the source, as an array; of a mask those that it is over; None for `sums`."""
     total: int = 0
     """Rows of the source."""
     group: int = 1
     """Rows behind the smallest value."""
-    sets: tuple[frozenset[int], ...] | None = None
-    """Of sums: the rows behind each value; None when they are too many to keep."""
+    sets: tuple[int, ...] | None = None
+    """Of sums: the rows behind each value, a bit for each row of the source; None when they are too many to keep."""
     source: Any = None
     """Of a groupby: the table that is grouped."""
     version: int = 0
@@ -98,7 +98,11 @@ def stands_behind(
         if verb in ("getitem", "getattr") and "GroupBy" in type(value).__name__:
             key = args[0] if verb == "getitem" else member
             return target._replace(selection=key) if type(key) is str or _is_labels(key) else None
-        return _reduced_groups(target, least) if verb == "call" and is_reduction(operation) else None
+        return (
+            _reduced_groups(target, least, cells=member != "size")
+            if verb == "call" and is_reduction(operation)
+            else None
+        )
     sums = [target, *(each for each in inputs if each is not None)]
     if any(each.state != "sums" for each in sums):
         return None
@@ -162,7 +166,7 @@ def _of_rows(operation: Operation, receiver: Any, value: Any, target: Behind, in
         counts: Any = receiver.count() if member != "size" else len(receiver)
         least_count = counts.min() if type(counts).__name__ == "Series" else counts
         group = 0 if math.isnan(least_count) else int(least_count)
-        return target._replace(state="sums", group=group, sets=(frozenset(target.chosen.tolist()),))
+        return target._replace(state="sums", group=group, sets=(_bits(target.chosen, target.total),), chosen=None)
     return None
 
 
@@ -203,22 +207,38 @@ def folded(target: Behind, least: int) -> Any:
     return grouped if target.selection is None else grouped[target.selection]
 
 
-def _reduced_groups(target: Behind, least: int) -> Behind:
+def _reduced_groups(target: Behind, least: int, *, cells: bool) -> Behind:
+    """Of what a groupby is reduced to; with `cells` a missing cell is no row behind a value."""
+    import numpy as np  # noqa: PLC0415 - only with pandas objects
+
     table = target.source
     small, gone = _small(target, least)
     numbers = table.groupby(list(target.by), dropna=False).ngroup().to_numpy().copy()
     numbers[small] = -1
     kept = numbers if gone is None else numbers[~gone]
     rows = target.chosen if gone is None else target.chosen[~gone]
-    sets: dict[int, list[int]] = {}
-    for number, row in zip(kept.tolist(), rows.tolist(), strict=True):
-        sets.setdefault(number, []).append(row)
-    group = min(map(len, sets.values()), default=0)
-    known = tuple(frozenset(found) for found in sets.values()) if len(sets) <= _MOST_SETS else None
-    return target._replace(state="sums", group=group, sets=known, source=None)
+    sizes = np.unique(kept, return_counts=True)[1]
+    group = int(sizes.min()) if len(sizes) else 0
+    if cells:
+        chosen = table.columns if target.selection is None else target.selection
+        shown = table[[chosen] if type(chosen) is str else list(chosen)]
+        present = (shown if gone is None else shown[~gone]).notna().groupby(kept).sum().to_numpy()
+        group = int(min(group, present[present > 0].min(initial=group)))
+    few = len(sizes) <= _MOST_SETS
+    known = tuple(_bits(rows[kept == number], target.total) for number in np.unique(kept)) if few else None
+    return target._replace(state="sums", chosen=None, group=group, sets=known, source=None)
 
 
-def closest(sets: tuple[frozenset[int], ...], before: list[frozenset[int]]) -> int | None:
+def _bits(rows: Any, total: int) -> int:
+    """Positions as one number with a bit for each row: a million rows take 125 kB."""
+    import numpy as np  # noqa: PLC0415
+
+    mask: Any = np.zeros(total, dtype=bool)
+    mask[rows] = True
+    return int.from_bytes(np.packbits(mask).tobytes(), "big")
+
+
+def closest(sets: tuple[int, ...], before: list[int]) -> int | None:
     """The smallest number of rows by which two sets of rows differ that are not the same; None for none.
 
     Args:
@@ -227,4 +247,4 @@ def closest(sets: tuple[frozenset[int], ...], before: list[frozenset[int]]) -> i
     """
     fresh = [found for found in sets if found not in before]
     pairs = [*((one, two) for one in fresh for two in before), *combinations(fresh, 2)]
-    return min((len(one ^ two) for one, two in pairs if one != two), default=None)
+    return min(((one ^ two).bit_count() for one, two in pairs if one != two), default=None)

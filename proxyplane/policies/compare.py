@@ -95,8 +95,8 @@ def learned(operations: Iterable[Recorded]) -> str:
     rules = sorted(groups.items(), key=lambda item: (item[0].agent, item[0].roots, -len(item[1]), item[0]))
     for number, (kind, group) in enumerate(rules, 1):
         parts.append(_rule(f"learned-{number}", kind, group))
-    for number, (_, group) in enumerate(rules, 1):
-        parts += _tests(f"learned-{number}", group[0].request)
+    for _, group in rules:
+        parts += _tests(group[0].request)
     return "\n".join(parts) + "\n"
 
 
@@ -143,7 +143,7 @@ def _rule(name: str, kind: _Kind, group: Sequence[Recorded]) -> str:
     return "\n".join([*lines, 'decide = "allow"'])
 
 
-def _tests(rule: str, request: Request) -> list[str]:
+def _tests(request: Request) -> list[str]:
     facts = [f"{key} = {value}" for key, value in request.facts._asdict().items() if value is not None]
     member = [f"name = {_text(request.member)}"] if request.member is not None else []
     what = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxyplane import Policy, cli, effects
+from proxyplane import Policy, cli, effects, errors
 from proxyplane.policies.vocabulary import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +103,22 @@ def test_every_page_is_in_the_index():
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "index.md" or f"({page.name})" in index, page.name
+
+
+def test_the_architecture_page_names_every_module():
+    """A newcomer finds each module and folder of the package in its place; a new one has to be put there."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "proxyplane"
+    names = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    names -= {"__init__", "__main__"}
+    assert len(names) > 50
+    assert {name for name in names if not re.search(rf"`(\w+/)?{name}(/\w+|\.\w+)*`", text)} == set()
+
+
+def test_every_error_is_on_the_page_about_sessions():
+    """Whoever catches an error of the package can read when it comes."""
+    text = (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
+    assert {name for name in errors.__all__ if f"`{name}`" not in text} == set()
 
 
 def test_presets_and_tiers_are_named_in_the_readme():

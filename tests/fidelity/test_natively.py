@@ -199,9 +199,7 @@ def test_what_the_host_writes_into_a_buffer_arrives(session: Session) -> None:
     )
 
 
-def test_writing_into_a_buffer_is_a_look(session: Session) -> None:
-    """Where reveal is refused, a buffer stays empty."""
-    text = """
+WITHOUT_REVEAL = """
 schema = 1
 default = "deny"
 [modules]
@@ -213,7 +211,14 @@ object = "*"
 effect = ["read", "compute"]
 decide = "allow"
 """
-    with ControlPlane(policy=Policy.parse(text)) as plane, plane.session("a", objects={"df": frame()}) as narrow:
+
+
+def test_writing_into_a_buffer_is_a_look(session: Session) -> None:
+    """Where reveal is refused, a buffer stays empty."""
+    with (
+        ControlPlane(policy=Policy.parse(WITHOUT_REVEAL)) as plane,
+        plane.session("a", objects={"df": frame()}) as narrow,
+    ):
         for call in ("df.to_csv(out)", "df.to_json(out)", "df.to_pickle(out)", "df.to_string(out)"):
             kind = "BytesIO" if "pickle" in call else "StringIO"
             ran = narrow.run(f"import io\nout = io.{kind}()\n{call}")
@@ -224,20 +229,11 @@ decide = "allow"
 
 def test_categories_are_content_also_in_a_schema() -> None:
     """A categorical dtype shows its categories only where reveal is allowed, however the agent came by it."""
-    text = """
-schema = 1
-default = "deny"
-[modules]
-host = ["pandas"]
-[[rules]]
-id = "work"
-agent = "*"
-object = "*"
-effect = ["read", "compute"]
-decide = "allow"
-"""
     table = pd.DataFrame({"c": pd.Categorical(["zqxhidden", "other"])})
-    with ControlPlane(policy=Policy.parse(text)) as plane, plane.session("a", objects={"df": table}) as narrow:
+    with (
+        ControlPlane(policy=Policy.parse(WITHOUT_REVEAL)) as plane,
+        plane.session("a", objects={"df": table}) as narrow,
+    ):
         for code in ("df.c.dtype", "df.dtypes.iloc[0]", "df.c.dtype.categories", "list(df.dtypes.iloc[0].categories)"):
             ran = narrow.run(code)
             assert ran.error is not None, code

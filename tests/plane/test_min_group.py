@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from proxyplane import ControlPlane, Policy
+from proxyplane.reveals import MOST, Reveals
 from proxyplane.sessions import Session
 
 POLICY = """
@@ -186,6 +187,26 @@ def test_what_one_session_changes_is_not_taken_for_the_source(plane: ControlPlan
             session.run("df['pay'] = df.pay * (df.id == 7)")
     with plane.session("agent", objects={"df": frame}) as session:
         assert session.run("df.pay.sum()").value == repr(table().pay.sum())
+
+
+def test_missing_cells_are_no_rows(plane: ControlPlane):
+    """A mean of a hundred rows, of which one has a value, is that value."""
+    frame = table()
+    frame.loc[frame.index != 7, "pay"] = None
+    with plane.session("agent", objects={"df": frame}) as session:
+        for code in ("df.pay.mean()", "df.groupby('region').pay.sum()", "df.groupby('team').agg({'pay': 'mean'})"):
+            assert session.run(code).error is not None, code
+        assert session.run("df.groupby('team').size()").ok
+        assert session.run("df.groupby('team').id.sum()").ok
+
+
+def test_more_aggregates_than_can_be_kept_apart_are_not_shown():
+    """The memory of what was shown is bounded, and full it refuses what is new."""
+    seen = Reveals()
+    assert [seen.admit("a", "df", (number << 20,), 0) for number in range(MOST)] == [None] * MOST
+    assert seen.admit("a", "df", (MOST << 20,), 0) == 0
+    assert seen.admit("a", "df", (5 << 20,), 0) is None
+    assert seen.admit("b", "df", (MOST << 20,), 0) is None
 
 
 def test_schema_stays_readable(session: Session):
