@@ -298,11 +298,11 @@ class Inward:
 
     def _singleton(self, wire: list[Any], found: Arguments, depth: int) -> Any:
         (name,) = self._fields(wire, 1, found, depth)
-        if name == "Ellipsis":
-            return Ellipsis
-        if name == "NotImplemented":
-            return NotImplemented
-        if type(name) is str:
+        if type(name) is str:  # an object of the session among the fields must not be asked whether it equals a text
+            if name == "Ellipsis":
+                return Ellipsis
+            if name == "NotImplemented":
+                return NotImplemented
             try:
                 return hosts.singleton(name)
             except (KeyError, ValueError, ImportError):

@@ -317,7 +317,8 @@ class Passage(Finding):
         these are schema: only they may come back in a text."""
         operation = self.operation
         own = (operation.member, *operation.args, *operation.kwargs, *operation.kwargs.values())
-        known = [] if self.subject.sized or self._hides_counts() else [self.receiver]
+        hidden = self.subject.sized or (self.plane.policy.follows and self._hides_counts())
+        known = [] if hidden else [self.receiver]
         return (*self.session.table.sent_by_guest(own), *sizes(operation, known))
 
     def conclude(self, outcome: Outcome) -> None:

@@ -39,8 +39,9 @@ class Redacting(Judging):
         return held.version if held is not None else -1
 
     def _hides_counts(self) -> bool:
-        """Whether the number of rows is content: a minimum group holds, and rows were chosen."""
-        if not self.plane.policy.follows or not self.subject.roots or self._least_group() is None:
+        """Whether, under a policy that follows columns, the number of rows is content: rows of a minimum group's object
+        were chosen."""
+        if not self.subject.roots or self._least_group() is None:
             return False
         stands = self.session.grants.columns_of(self.target).behind
         return stands is None or not (stands.state == "sums" or len(stands.chosen) == stands.total)

@@ -120,7 +120,7 @@ class Showing(Redacting):
         kind = type(value)
         number = kind is int or kind is bool or (kind is tuple and INTEGERS.issuperset(map(type, value)))
         if number and self.operation.verb != "contains" and self.operation.member not in LABELS:
-            return not self.subject.sized and not self._hides_counts()
+            return not (self.subject.sized or (self.plane.policy.follows and self._hides_counts()))
         if self.operation.verb == "describe":
             labels = self._described(value)
         else:

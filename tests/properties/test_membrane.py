@@ -259,3 +259,22 @@ def test_handles_are_bounded(count: int, limit: int):
         held += 1
     assert len(made.table) <= limit
     assert held <= limit
+
+
+class Asked:
+    """An object of the host that must not be compared with anything."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("it was asked whether it equals something")
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("tag", [Tag.SINGLETON, Tag.BUILTIN, Tag.TYPE, Tag.TOKEN, Tag.BOUND, Tag.REF])
+def test_an_object_in_place_of_a_name_is_not_asked_anything(tag: int):
+    """A handle where a name or number belongs breaks the protocol; no special method of the object decides that."""
+    made = membrane()
+    held, _ = made.table.adopt(Asked(), None)
+    wire = [tag, [Tag.REF, held.handle], *(["x"] if tag == Tag.BOUND else [])]
+    with pytest.raises(ProtocolError):
+        made.decode_value(wire)
