@@ -27,7 +27,6 @@ from proxyplane.underway import (
     KEPT,
     MUTATE,
     NO_FACTS,
-    READS,
     UNCATALOGUED,
     VIA,
     Underway,
@@ -253,9 +252,6 @@ class Judging(Underway):
 
     def _append(self, fields: dict[int, Any]) -> None:
         effects = self.effects
-        if effects <= READS:  # nothing to wait for
-            self.plane.log.append(fields, self.trace.prefix)
-            return
         if Effect.MUTATE in effects and self.subject.roots <= self.session.grants.projected:
             effects = effects - MUTATE  # a projection shares nothing with its base: what changes is the session's own
         self.plane.append(fields, effects, self.trace.prefix)

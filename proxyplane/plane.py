@@ -265,6 +265,8 @@ class ControlPlane:
         tier at once.
         """
         self.log.append(fields, prefix)
+        if effects <= _READS:
+            return
         if not effects <= _BUFFERED or (Effect.REVEAL in effects and self.tier != "sealed"):
             self.log.sync()
 
@@ -346,6 +348,7 @@ def _beside(audit: str | Path) -> Path | None:
 
 _CODE_PART = 200_000
 """Characters of source in one record."""
+_READS = frozenset({Effect.READ, Effect.COMPUTE})
 _BUFFERED = LOOKING | {Effect.CALLBACK, Effect.DISPLAY}
 
 

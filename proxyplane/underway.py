@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = frozenset({Effect.UNKNOWN})
 READ = frozenset({Effect.READ})
-READS = frozenset({Effect.READ, Effect.COMPUTE})
 COMPUTE = frozenset({Effect.COMPUTE})
 MUTATE = frozenset({Effect.MUTATE})
 REVEAL = frozenset({Effect.REVEAL})
